@@ -1,0 +1,92 @@
+"""Classification tasks: a few classes, a few examples of each."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta.errors import ArgumentError
+from tfmeta.tasks import random_numbers
+from tfmeta.tasks.image_classes import ImageClasses
+from tfmeta.tasks.task_source import TaskSource
+
+
+class Episodes(TaskSource):
+    """N-way, k-shot episodes over image classes (Vinyals et al. 2016).
+
+    A task has `ways` different classes, labelled 0 to ways - 1 in the order drawn, and of each
+    class `shots` examples in its support and `queries` others in its query; both are ordered class
+    by class. Pixels are float32 in [0, 1], shape `[tasks, ways * shots, height, width, channels]`.
+
+    Args:
+        classes: the classes to draw from; they may have different numbers of images.
+        ways: classes in a task.
+        shots: support examples of each class.
+        queries: query examples of each class.
+        seed: seed of the tasks.
+        invert: show 255 - pixel instead, so that ink on paper is bright on black, as MAML's public
+            code has it for Omniglot.
+
+    Raises:
+        ArgumentError: if the classes cannot give such a task.
+    """
+
+    def __init__(
+        self,
+        classes: ImageClasses,
+        ways: int,
+        shots: int,
+        queries: int,
+        seed: int = 0,
+        invert: bool = False,
+    ):
+        super().__init__(seed)
+        for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
+            if type(value) is not int or value < least:
+                raise ArgumentError(name, value, f"give a whole number of at least {least}")
+        if ways > len(classes):
+            raise ArgumentError(
+                "ways",
+                ways,
+                f"there are only {len(classes)} classes to draw from; lower ways or add classes",
+            )
+        fewest = int(np.argmin(classes.counts))
+        if classes.counts[fewest] < shots + queries:
+            raise ArgumentError(
+                "shots",
+                shots,
+                f"with {queries} queries a class needs {shots + queries} images, and class "
+                f"'{classes.names[fewest]}' has {classes.counts[fewest]}; lower shots or queries, "
+                "or leave the class out",
+            )
+        self.ways, self.shots, self.queries = ways, shots, queries
+        # Tensors made here are captured by the graphs that sample from them, once for all of them;
+        # constants inside a graph would be copied, and may not exceed 2 GB.
+        with tf.init_scope(), tf.device("CPU"):
+            self._images = tf.constant(255 - classes.images if invert else classes.images)
+            self._counts = tf.constant(classes.counts)
+            self._offsets = tf.constant(classes.offsets)
+
+    def tasks(self, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
+        drawn = random_numbers.choose(seeds, len(self._counts), self.ways)
+        class_seeds = random_numbers.fold_in(seeds[:, None], tf.range(1, self.ways + 1))
+        examples = random_numbers.choose(
+            class_seeds, tf.gather(self._counts, drawn), self.shots + self.queries
+        )
+        rows = examples + tf.gather(self._offsets, drawn)[..., None]
+        support_x, support_y = self._examples(rows[..., : self.shots])
+        query_x, query_y = self._examples(rows[..., self.shots :])
+        return {
+            "support_x": support_x,
+            "support_y": support_y,
+            "query_x": query_x,
+            "query_y": query_y,
+        }
+
+    def _examples(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Pixels and labels of the images in these rows, `[tasks, ways, examples]`."""
+        tasks, examples = tf.shape(rows)[0], rows.shape[2]
+        pixels = tf.gather(self._images, tf.reshape(rows, [tasks, self.ways * examples]))
+        labels = tf.repeat(tf.range(self.ways), examples)
+        return (
+            tf.cast(pixels, tf.float32) / 255.0,
+            tf.broadcast_to(labels, [tasks, self.ways * examples]),
+        )

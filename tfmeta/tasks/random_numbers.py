@@ -1,0 +1,86 @@
+"""Random numbers for many tasks at once, each task with a seed of its own.
+
+TensorFlow's stateless random functions take one seed a call, so a meta-batch of tasks would need
+a call for every task and draw; that cost several times the rest of episode sampling. Here the
+numbers of all tasks come out of a few elementwise operations on integers: each task has its own
+stream of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
+The bits depend on the seed alone, not on device, TensorFlow version or number of tasks.
+"""
+
+import tensorflow as tf
+
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def fold_in(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
+    """Derives new seeds.
+
+    Args:
+        seeds: int32 `[..., 2]`.
+        number: whole numbers, 0 or more, of a shape that broadcasts with `seeds.shape[:-1]`.
+
+    Returns:
+        int32 `[..., 2]`, unrelated for different seeds or numbers.
+    """
+    state = tf.bitcast(seeds, tf.uint64) + (_unsigned(number) + 1) * tf.constant(_GOLDEN, tf.uint64)
+    return tf.bitcast(_mixed(state), tf.int32)
+
+
+def uniform(seeds: tf.Tensor, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0):
+    """Numbers spread evenly over [low, high), independent of one another.
+
+    Args:
+        seeds: int32 `[..., 2]`.
+        shape: the shape of what each seed gives.
+        low: lower bound.
+        high: upper bound.
+
+    Returns:
+        float64 `[..., *shape]`.
+    """
+    seeds = tf.reshape(seeds, tf.concat([tf.shape(seeds)[:-1], [1] * len(shape), [2]], 0))
+    size = 1
+    for length in shape:
+        size *= length
+    bits = tf.bitcast(fold_in(seeds, tf.reshape(tf.range(size, dtype=tf.int64), shape)), tf.uint64)
+    # The upper 53 bits are as many as a float64 holds without rounding.
+    fractions = tf.cast(tf.bitwise.right_shift(bits, tf.constant(11, tf.uint64)), tf.float64)
+    return low + (high - low) * 2.0**-53 * fractions
+
+
+def choose(seeds: tf.Tensor, population: tf.Tensor | int, count: int) -> tf.Tensor:
+    """Chooses `count` different whole numbers below `population`, in random order.
+
+    Args:
+        seeds: int32 `[..., 2]`.
+        population: at least `count`, of a shape that broadcasts with `seeds.shape[:-1]`.
+        count: how many to choose.
+
+    Returns:
+        int64 `[..., count]`.
+    """
+    draws, order = tf.unstack(uniform(seeds, (2, count)), axis=-2)
+    population = tf.cast(population, tf.int64)
+    # Floyd's sampling: its work grows with `count`, not with the size of the population.
+    chosen = tf.zeros_like(draws[..., :0], tf.int64)
+    for i in range(count):
+        last = population - count + i
+        draw = tf.cast(draws[..., i] * tf.cast(last + 1, tf.float64), tf.int64)
+        taken = tf.reduce_any(chosen == draw[..., None], axis=-1)
+        draw = tf.where(taken, last, draw)
+        chosen = tf.concat([chosen, draw[..., None]], axis=-1)
+    # Floyd gives every set the same chance but not every order: large numbers tend to come late.
+    return tf.gather(chosen, tf.argsort(order), axis=-1, batch_dims=order.shape.rank - 1)
+
+
+def _unsigned(number: tf.Tensor | int) -> tf.Tensor:
+    return tf.bitcast(tf.cast(number, tf.int64), tf.uint64)
+
+
+def _mixed(state: tf.Tensor) -> tf.Tensor:
+    """SplitMix64's output function, uint64 to uint64, one to one."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        state = tf.bitwise.bitwise_xor(
+            state, tf.bitwise.right_shift(state, tf.constant(shift, tf.uint64))
+        ) * tf.constant(factor, tf.uint64)
+    return tf.bitwise.bitwise_xor(state, tf.bitwise.right_shift(state, tf.constant(31, tf.uint64)))
