@@ -1,0 +1,41 @@
+# Two commands for a start: `make quickstart` and `make test`. Both set up .venv/ first: tfmeta with
+# its dependencies, then Horovod, built against that TensorFlow. Set-up takes minutes once.
+
+PYTHON ?= python3
+HOROVOD_BACKEND ?= gloo
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/tfmeta-installed
+
+# horovodrun loads TensorFlow itself, before any rank can ask it to be quiet.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: quickstart test test-slow lint setup clean
+
+quickstart: setup
+	$(BIN)/horovodrun -np 2 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: $(INSTALLED)
+	@$(BIN)/python tools/build_horovod.py --backend=$(HOROVOD_BACKEND)
+
+$(INSTALLED): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "PYTHON=$(PYTHON) is not Python 3.11 to 3.13; install one and say, for example, make PYTHON=python3.12" >&2; \
+	  exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

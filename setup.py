@@ -1,0 +1,49 @@
+"""Packaging of tfmeta.
+
+Horovod is not among the dependencies: it has to be compiled against the TensorFlow that is
+installed, so it comes afterwards, with `tfmeta-build-horovod` (see BUILD.md).
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+README = Path(__file__).parent / "README.md"
+
+setup(
+    name="tfmeta",
+    version="0.1.0",
+    description="Meta-learning on Keras models, its tasks split over Horovod ranks.",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    python_requires=">=3.11,<3.14",
+    packages=[
+        *find_packages(include=["tfmeta", "tfmeta.*"]),
+        "tfmeta.tools",
+        *(f"tfmeta.tools.{name}" for name in find_packages("tools")),
+        "tfmeta.flags",
+    ],
+    package_dir={"tfmeta.tools": "tools", "tfmeta.flags": "flags"},
+    package_data={"tfmeta.flags": ["*.flags"]},
+    install_requires=[
+        "tensorflow>=2.21,<3",
+        "keras>=3.15",
+        "tensorflow-datasets>=4.9.10",
+        "numpy",
+        "absl-py",
+        "matplotlib",
+        "pillow",
+        "tqdm",
+    ],
+    extras_require={
+        "dev": ["mypy", "pytest", "pytest-xdist", "ruff"],
+    },
+    entry_points={
+        "console_scripts": [
+            "tfmeta-train=tfmeta.tools.train:run",
+            "tfmeta-evaluate=tfmeta.tools.evaluate:run",
+            "tfmeta-benchmark=tfmeta.tools.benchmark:run",
+            "tfmeta-build-horovod=tfmeta.tools.build_horovod:run",
+        ]
+    },
+)
