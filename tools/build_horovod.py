@@ -357,7 +357,7 @@ def main(arguments: list[str]) -> None:
         work = Path(name)
         install_packages(RUN_PACKAGES, log, base_environment())
         if cached.exists():
-            say(f"found {cached}")
+            say(f"found {cached} (delete it to build anew)")
             verify(flags.backend, cached, work, log)
         else:
             wheel = build(flags.backend, version, work, log)
