@@ -1,0 +1,30 @@
+"""tfmeta: fast meta-learning on TensorFlow, Keras and Horovod.
+
+The names below are loaded when they are first used, so that programs can look at their input
+before they wait for TensorFlow.
+"""
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "ArgumentError": "tfmeta.errors",
+    "NonFiniteError": "tfmeta.errors",
+    "MAML": "tfmeta.learners.maml",
+    "distributed": "tfmeta.distributed",
+    "layers": "tfmeta.layers",
+    "init": "tfmeta.distributed",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tfmeta' has no attribute {name!r}")
+    module = importlib.import_module(_PUBLIC[name])
+    return module if module.__name__ == f"tfmeta.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

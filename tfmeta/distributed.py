@@ -1,0 +1,114 @@
+"""Horovod, in one place: the only module of the library that imports it.
+
+Alone in a process every function here does nothing, so that single-process work needs no Horovod.
+A program that `horovodrun` starts calls `init()` once, before it builds anything.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfmeta.launch import launched_size
+
+_hvd: Any = None
+
+
+def init() -> None:
+    """Joins the other ranks that `horovodrun` started and takes this rank's share of the machine.
+
+    Each rank is given the GPU of its local rank, where there are GPUs. Without any, the ranks of a
+    host split its cores: TensorFlow then runs one operation on each of this rank's cores, which
+    for the small operations of a task is faster than many threads in one operation.
+
+    Alone in a process only the cores are set up. Calling it again does nothing; it must come
+    before TensorFlow's first operation.
+
+    Raises:
+        RuntimeError: the program runs under `horovodrun`, but Horovod is not installed.
+    """
+    global _hvd
+    if _hvd is not None:
+        return
+    if launched_size() > 1:
+        try:
+            import horovod.tensorflow as hvd
+        except ImportError as error:
+            raise RuntimeError(
+                "started by horovodrun, but Horovod cannot be imported; build it with "
+                "tools/build_horovod.py"
+            ) from error
+        hvd.init()
+        _hvd = hvd
+    _take_devices()
+
+
+def _take_devices() -> None:
+    local_rank = _hvd.local_rank() if _hvd else 0
+    local_size = _hvd.local_size() if _hvd else 1
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if _hvd:
+            tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
+        for gpu in tf.config.get_visible_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if 1 < local_size <= len(cores):
+        cores = cores[local_rank::local_size]
+        os.sched_setaffinity(0, cores)
+    tf.config.threading.set_inter_op_parallelism_threads(len(cores))
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def rank() -> int:
+    """This process's number among the ranks: 0 alone."""
+    return _hvd.rank() if _hvd else 0
+
+
+def size() -> int:
+    """How many ranks work together: 1 alone."""
+    return _hvd.size() if _hvd else 1
+
+
+def is_main() -> bool:
+    """Whether this is rank 0, the one that prints, draws and writes files."""
+    return rank() == 0
+
+
+def summing_tape(tape: tf.GradientTape) -> Any:
+    """A tape whose `gradient` is the sum over the ranks of what `tape` gives on each.
+
+    Gradients travel as one fused group: their sum then has the same bits in every run.
+    """
+    if size() == 1:
+        return tape
+    return _hvd.DistributedGradientTape(tape, op=_hvd.Sum, num_groups=1)
+
+
+def gather(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Each tensor joined over the ranks along its first axis, in the order of the ranks."""
+    if size() == 1:
+        return list(tensors)
+    return _hvd.grouped_allgather(list(tensors), name="gather")
+
+
+def add(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Each tensor summed over the ranks."""
+    if size() == 1 or not tensors:
+        return list(tensors)
+    return _hvd.grouped_allreduce(list(tensors), op=_hvd.Sum, name="add")
+
+
+def broadcast(variables: Sequence[Any]) -> None:
+    """Gives every rank rank 0's values of Keras variables."""
+    if size() > 1:
+        _hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """What each rank says, in the order of the ranks; outside graphs, for small objects."""
+    if size() == 1:
+        return [value]
+    return _hvd.allgather_object(value)

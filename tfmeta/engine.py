@@ -1,0 +1,163 @@
+"""The meta-gradient of a batch of tasks: one place, for every learner.
+
+A learner says what the meta-loss of one task is; the engine maps it over the tasks that this
+process holds. Each task is differentiated inside the map, and the gradients are added up as they
+come: memory does not grow with the number of tasks. The outer tape sees the whole batch as one
+operation whose gradient is already known (a custom gradient), so that Horovod's
+DistributedGradientTape can merge it with those of the other ranks.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+Tasks = dict[str, tf.Tensor]
+
+
+class TaskResult(NamedTuple):
+    """What a learner computes for one task.
+
+    Attributes:
+        loss: the meta-loss, a scalar.
+        outputs: tensors to be stacked over the tasks.
+        sums: tensors to be summed over the tasks.
+    """
+
+    loss: tf.Tensor
+    outputs: Sequence[tf.Tensor] = ()
+    sums: Sequence[tf.Tensor] = ()
+
+
+TaskFunction = Callable[[Sequence[tf.Tensor], Tasks], TaskResult]
+
+
+def meta_loss(
+    task_function: TaskFunction,
+    weights: Sequence[tf.Tensor],
+    tasks: Tasks,
+    signature: TaskResult,
+    in_flight: int = 4,
+    stacked: bool = False,
+) -> TaskResult:
+    """The meta-losses of a batch of tasks, with the gradient of their sum.
+
+    Args:
+        task_function: `(weights, task) -> TaskResult` for one task, differentiable in the weights
+            as often as the learner needs.
+        weights: what the learner learns.
+        tasks: tensors with a leading task axis.
+        signature: a TaskResult of `tf.TensorSpec`s: what `task_function` returns.
+        in_flight: how many tasks may be at work at once. Two to four keep the cores busy; more
+            crowd each other out of the caches.
+        stacked: run all tasks as one, each operation on the tensors of all tasks at once. It pays
+            for small dense models, whose operations cost less than starting them; it needs a
+            vectorised form of every operation, which convolutions, for one, do not have.
+
+    Returns:
+        `loss`: the sum of the losses over the tasks; a tape that watches `weights` gets its
+        gradient. `outputs` with a leading task axis, and `sums`, carry no gradient.
+    """
+
+    @tf.custom_gradient
+    def batch(*weights):
+        run = _stacked if stacked else _mapped
+        loss, gradients, outputs, sums = run(
+            task_function, list(weights), tasks, signature, in_flight
+        )
+
+        def backward(upstream, *_):
+            return [upstream * gradient for gradient in gradients]
+
+        return (loss, *outputs, *sums), backward
+
+    loss, *others = batch(*weights)
+    others = [tf.stop_gradient(tensor) for tensor in others]
+    outputs = len(signature.outputs)
+    return TaskResult(loss, others[:outputs], others[outputs:])
+
+
+def _differentiate(task_function, weights, task):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(weights)
+        result = task_function(weights, task)
+    gradients = tape.gradient(
+        result.loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return result, gradients
+
+
+def count_of(tasks: Tasks) -> tf.Tensor:
+    """How many tasks a batch holds (int32 scalar)."""
+    return tf.shape(next(iter(tasks.values())))[0]
+
+
+def _mapped(task_function, weights, tasks, signature, in_flight):
+    count = count_of(tasks)
+
+    def body(index, loss, gradients, stacks, sums):
+        task = {name: tensor[index] for name, tensor in tasks.items()}
+        result, task_gradients = _differentiate(task_function, weights, task)
+        return (
+            index + 1,
+            loss + result.loss,
+            _plus(gradients, task_gradients),
+            [stack.write(index, new) for stack, new in zip(stacks, result.outputs, strict=True)],
+            _plus(sums, result.sums),
+        )
+
+    start = (
+        0,
+        tf.zeros([], signature.loss.dtype),
+        [tf.zeros_like(weight) for weight in weights],
+        [tf.TensorArray(spec.dtype, count, element_shape=spec.shape) for spec in signature.outputs],
+        [tf.zeros(spec.shape, spec.dtype) for spec in signature.sums],
+    )
+    _, loss, gradients, stacks, sums = tf.while_loop(
+        lambda index, *_: index < count, body, start, parallel_iterations=in_flight
+    )
+    return loss, gradients, [stack.stack() for stack in stacks], sums
+
+
+def _plus(totals, tensors):
+    return [total + tensor for total, tensor in zip(totals, tensors, strict=True)]
+
+
+def _stacked(task_function, weights, tasks, signature, in_flight):
+    del signature, in_flight  # needed only by a loop
+    result, gradients = tf.vectorized_map(
+        lambda task: _differentiate(task_function, weights, task),
+        tasks,
+        fallback_to_while_loop=False,
+    )
+
+    def total(tensor):
+        return tf.reduce_sum(tensor, axis=0)
+
+    return (
+        total(result.loss),
+        [total(gradient) for gradient in gradients],
+        list(result.outputs),
+        [total(tensor) for tensor in result.sums],
+    )
+
+
+def map_tasks(
+    function: Callable[[Tasks], Any],
+    tasks: Tasks,
+    signature: Any,
+    in_flight: int = 4,
+    stacked: bool = False,
+) -> Any:
+    """`function` of each task, the results with a leading task axis; carries no meta-gradient.
+
+    Args:
+        function: of one task, to a nest of tensors.
+        tasks: tensors with a leading task axis.
+        signature: the same nest of `tf.TensorSpec`s.
+        in_flight: how many tasks may be at work at once.
+        stacked: run all tasks as one, see `meta_loss`.
+    """
+    if stacked:
+        return tf.vectorized_map(function, tasks, fallback_to_while_loop=False)
+    return tf.map_fn(function, tasks, fn_output_signature=signature, parallel_iterations=in_flight)

@@ -1,0 +1,43 @@
+"""What tfmeta says when it is asked for something that cannot be done."""
+
+
+class ArgumentError(ValueError):
+    """An argument that cannot be used: its name, its value, and what to do about it.
+
+    The library raises it before any work starts; a binary prints it with the name as a flag and
+    exits with status 2.
+
+    Args:
+        argument: name of the argument (and of the flag, where there is one).
+        value: the value as given.
+        problem: the rest of the sentence: what is wrong, and the remedy.
+    """
+
+    def __init__(self, argument: str, value: object, problem: str):
+        super().__init__(argument, value, problem)
+        self.argument = argument
+        self.value = value
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.argument}={self.value}: {self.problem}"
+
+
+class NonFiniteError(ArithmeticError):
+    """A meta-loss that is not a finite number any more.
+
+    Args:
+        step: the outer step (0 is the first) at which it was seen.
+        loss: the value.
+    """
+
+    def __init__(self, step: int, loss: float):
+        super().__init__(step, loss)
+        self.step = step
+        self.loss = loss
+
+    def __str__(self) -> str:
+        return (
+            f"the meta-loss became {self.loss} at step {self.step}; lower the inner or the outer "
+            "learning rate"
+        )

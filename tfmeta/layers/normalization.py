@@ -1,0 +1,172 @@
+"""Batch, layer and group normalisation with exact derivatives of every order.
+
+Keras's own layers take their moments from `tf.nn.moments`, which computes the variance about a
+mean through which no gradient flows. The first derivative is right all the same, since the
+variance is stationary in the mean; the second derivative, which MAML needs, is not. The layers
+here compute the same outputs from moments that can be differentiated any number of times. They
+take the arguments of the Keras layers that they replace, and have the same weights.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfmeta.errors import ArgumentError
+from tfmeta.layers.standardise import standardise
+
+STATISTICS = ("transductive", "running")
+
+
+def _at_least_float32(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, tf.float32) if x.dtype in (tf.bfloat16, tf.float16) else x
+
+
+def _affine(layer, x, shape):
+    """`layer.gamma * x + layer.beta`, the weights shaped as `shape`, where the layer has them."""
+    if layer.gamma is not None:
+        x *= tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
+    if layer.beta is not None:
+        x += tf.reshape(tf.cast(layer.beta, x.dtype), shape)
+    return x
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` with exact second derivatives and a named semantics.
+
+    Args:
+        statistics: which mean and variance normalise the input.
+            `"transductive"`: always those of the batch at hand, in training and in prediction
+            (Finn et al. 2017). A prediction then depends on the other examples of its batch,
+            and nothing is remembered between batches.
+            `"running"`: those of the batch in training, running averages in prediction, as in
+            Keras. The averages go on moving while a task adapts, so an adapted model predicts
+            with averages that its support set has shifted.
+        **kwargs: as of `keras.layers.BatchNormalization`, without `renorm` and `synchronized`.
+
+    Raises:
+        ArgumentError: `statistics` is neither of the two, or `renorm` or `synchronized` is asked
+            for.
+    """
+
+    def __init__(self, *, statistics: str = "transductive", **kwargs):
+        if statistics not in STATISTICS:
+            raise ArgumentError("statistics", statistics, "choose 'transductive' or 'running'.")
+        for name in ("renorm", "synchronized"):
+            if kwargs.get(name):
+                raise ArgumentError(
+                    name, True, "exact batch normalisation does not have it; leave it out."
+                )
+        super().__init__(**kwargs)
+        self.statistics = statistics
+
+    def call(self, inputs, training=None, mask=None):
+        if mask is not None:
+            raise ArgumentError(
+                "mask", "given", "exact batch normalisation takes no mask; leave it out."
+            )
+        x = _at_least_float32(inputs)
+        shape = [1] * len(x.shape)
+        shape[self.axis] = -1
+        axes = [axis for axis in range(len(shape)) if shape[axis] == 1]
+        if self.statistics == "transductive":
+            x = standardise(x, axes, self.epsilon)
+        elif training and self.trainable:
+            for average, now in zip(
+                (self.moving_mean, self.moving_variance), tf.nn.moments(x, axes), strict=True
+            ):
+                now = tf.cast(now, average.dtype)
+                average.assign(average * self.momentum + now * (1.0 - self.momentum))
+            x = standardise(x, axes, self.epsilon)
+        else:
+            mean = tf.reshape(tf.cast(self.moving_mean, x.dtype), shape)
+            variance = tf.reshape(tf.cast(self.moving_variance, x.dtype), shape)
+            x = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
+        return tf.cast(_affine(self, x, shape), self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("renorm", "renorm_clipping", "renorm_momentum", "synchronized"):
+            config.pop(name, None)
+        return {**config, "statistics": self.statistics}
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class LayerNormalization(keras.layers.LayerNormalization):
+    """`keras.layers.LayerNormalization` with exact second derivatives."""
+
+    def call(self, inputs):
+        x = _at_least_float32(inputs)
+        axes = [axis % len(x.shape) for axis in self.axis]
+        shape = [x.shape[axis] if axis in axes else 1 for axis in range(len(x.shape))]
+        x = standardise(x, axes, self.epsilon)
+        return tf.cast(_affine(self, x, shape), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class GroupNormalization(keras.layers.GroupNormalization):
+    """`keras.layers.GroupNormalization` with exact second derivatives."""
+
+    def call(self, inputs):
+        x = _at_least_float32(inputs)
+        axis = self.axis % len(x.shape)
+        size = x.shape[axis] // self.groups
+        # [batch, ..., channels, ...] -> [batch, ..., groups, channels of a group, ...]
+        sizes = tf.shape(x)
+        grouped = tf.reshape(
+            x, tf.concat([sizes[:axis], [self.groups, size], sizes[axis + 1 :]], axis=0)
+        )
+        grouped.set_shape([*x.shape[:axis], self.groups, size, *x.shape[axis + 1 :]])
+        axes = [a for a in range(1, len(grouped.shape)) if a != axis]
+        shape = [1] * len(grouped.shape)
+        shape[axis], shape[axis + 1] = self.groups, size
+        outputs = _affine(self, standardise(grouped, axes, self.epsilon), shape)
+        return tf.cast(tf.reshape(outputs, sizes), self.compute_dtype)
+
+
+_EXACT = {
+    keras.layers.BatchNormalization: BatchNormalization,
+    keras.layers.LayerNormalization: LayerNormalization,
+    keras.layers.GroupNormalization: GroupNormalization,
+}
+
+
+def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of `model` whose second derivative Keras gets wrong.
+
+    A frozen batch normalisation is not among them: it takes no moments.
+    """
+
+    def inexact(layer):
+        stock = any(isinstance(layer, cls) for cls in _EXACT)
+        exact = isinstance(layer, tuple(_EXACT.values()))
+        frozen = isinstance(layer, keras.layers.BatchNormalization) and not layer.trainable
+        return stock and not exact and not frozen
+
+    return [layer for layer in model._flatten_layers() if inexact(layer)]
+
+
+def with_exact_normalization(model: keras.Model, statistics: str = "transductive") -> keras.Model:
+    """A copy of a functional or sequential model with exact layers in place of Keras's.
+
+    Args:
+        model: a built functional or sequential `keras.Model`; it stays as it is.
+        statistics: semantics of the batch normalisations, see `BatchNormalization`.
+
+    Returns:
+        A model of the same layers and the same weights.
+    """
+
+    def clone(layer):
+        exact = _EXACT.get(type(layer))
+        if exact is None:
+            return layer.__class__.from_config(layer.get_config())
+        config = layer.get_config()
+        if exact is BatchNormalization:
+            for name in ("renorm_clipping", "renorm_momentum"):
+                config.pop(name, None)
+            config["statistics"] = statistics
+        return exact.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy

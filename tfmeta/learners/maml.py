@@ -1,0 +1,346 @@
+"""MAML, its tasks split over Horovod ranks (QMAML)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed, engine
+from tfmeta.errors import ArgumentError
+from tfmeta.functional import FunctionalModel, State
+from tfmeta.learners import keras_model
+from tfmeta.updates import GradientDescent
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class MAML(keras.Model):
+    """Model-agnostic meta-learning (Finn et al. 2017, algorithm 2) of any Keras model.
+
+    For each task the weights take a few steps of gradient descent on its support set; the
+    gradient of the loss of the adapted weights on its query set, taken through these steps and
+    averaged over the tasks of the meta-batch, moves the initial weights. Under `horovodrun` each
+    rank holds a share of the meta-batch and the task gradients are merged (QMAML: Kunde et al.
+    2021).
+
+    It is trained as any Keras model is, on a `tf.data.Dataset` whose elements are meta-batches,
+    such as `Episodes.batches` gives. A meta-batch is a dictionary of tensors with a leading task
+    axis: `support_x`, `support_y`, `query_x` and `query_y` [tasks, examples, ...], and, where the
+    model has random layers, `seed` int32 [tasks, 2], which makes their draws. On several ranks
+    each rank gives its own share; the shares may differ in size, and each task counts once.
+
+    `compile` takes any Keras optimizer, loss and metrics: the loss is that of the inner steps and
+    of the query set, the metrics are those of the query set after adaptation. Regularisation
+    losses of the model count in both. `evaluate` adapts with `test_inner_steps` and predicts the
+    query set as in inference.
+
+    Layers that keep floating-point statistics are given the mean over the tasks of what each
+    task leaves; integer state stays as it is.
+
+    Args:
+        model: the Keras model to meta-learn, with one input and one output tensor.
+        inner_learning_rate: alpha, the rate of the inner steps.
+        inner_steps: how many, in training.
+        first_order: drop the second derivatives (first-order MAML).
+        test_inner_steps: how many inner steps in evaluation and in `adapt`; by default as many as
+            in training.
+        tasks_in_flight: how many tasks may be at work at once, see `engine.meta_loss`.
+        stacked: run the tasks as one, for small dense models, see `engine.meta_loss`.
+
+    Raises:
+        ArgumentError: a number is out of range; the model computes in float16, whose loss scaling
+            does not pass through a meta-gradient; or second order is asked for and a
+            normalisation layer of Keras's own would make it inexact.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inner_learning_rate: float = 0.01,
+        inner_steps: int = 1,
+        first_order: bool = False,
+        test_inner_steps: int | None = None,
+        tasks_in_flight: int = 4,
+        stacked: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        for argument, count in (
+            ("inner_steps", inner_steps),
+            ("test_inner_steps", inner_steps if test_inner_steps is None else test_inner_steps),
+            ("tasks_in_flight", tasks_in_flight),
+        ):
+            if not isinstance(count, int) or count < 1:
+                raise ArgumentError(argument, count, "give a whole number of at least 1.")
+        keras_model.check(model, second_order=not first_order)
+        self.model = model
+        self.update_rule = GradientDescent(inner_learning_rate)
+        self.inner_steps = inner_steps
+        self.first_order = bool(first_order)
+        self.test_inner_steps = test_inner_steps or inner_steps
+        self.tasks_in_flight = tasks_in_flight
+        self.stacked = bool(stacked)
+        # Horovod's operations have no XLA kernel on a CPU, so a step cannot be compiled as a whole.
+        self.supports_jit = False
+        self.built = model.built
+
+    # The algorithm.
+
+    def inner_loop(
+        self, functional: FunctionalModel, state: State, weights: Sequence[tf.Tensor], x, y, steps
+    ) -> Iterator[tuple[list[tf.Tensor], State]]:
+        """theta_i+1 = update(theta_i, gradient of the support loss at theta_i), for i < steps.
+
+        Yields:
+            The weights and the model's state before the first step and after each.
+        """
+        weights = list(weights)
+        rule_state = self.update_rule.initial_state(weights)
+        yield weights, state
+        for _ in range(steps):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(weights)
+                loss, _, state = functional.loss_on(weights, state, x, y, training=True)
+            gradients = tape.gradient(
+                loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            if self.first_order:
+                gradients = [tf.stop_gradient(gradient) for gradient in gradients]
+            weights, rule_state = self.update_rule.update(weights, gradients, rule_state)
+            yield weights, state
+
+    def meta_loss(self, tasks: engine.Tasks) -> engine.TaskResult:
+        """The loss on the query set after adaptation, of every task of this rank.
+
+        Returns:
+            `loss`: the sum over the tasks, with its gradient in the weights. `outputs`: the loss
+            [tasks] and the prediction [tasks, query examples, ...]. `sums`: the statistics that
+            moved, in the order of `FunctionalModel.probe`, summed over the tasks.
+        """
+        functional = self._functional()
+        probe = functional.probe(_example_spec(tasks["query_x"]))
+        state = functional.state()
+
+        def task_function(weights, task):
+            *_, (adapted, task_state) = self.inner_loop(
+                functional,
+                self._task_state(functional, state, task),
+                weights,
+                task["support_x"],
+                task["support_y"],
+                self.inner_steps,
+            )
+            loss, prediction, task_state = functional.loss_on(
+                adapted, task_state, task["query_x"], task["query_y"], training=True
+            )
+            return engine.TaskResult(
+                loss, (loss, prediction), [task_state[index] for index in probe.moving]
+            )
+
+        weights = functional.weights()
+        scalar = tf.TensorSpec([], weights[0].dtype)
+        signature = engine.TaskResult(
+            scalar,
+            (scalar, probe.output),
+            [tf.TensorSpec(state[index].shape, state[index].dtype) for index in probe.moving],
+        )
+        return engine.meta_loss(
+            task_function, weights, tasks, signature, self.tasks_in_flight, self.stacked
+        )
+
+    def train_step(self, tasks):
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            loss, (losses, prediction), sums = self.meta_loss(tasks)
+        gradients = distributed.summing_tape(tape).gradient(loss, [v.value for v in variables])
+        # Metrics see the tasks of all ranks, so that every rank tells its callbacks the same.
+        losses, prediction, y = distributed.gather([losses, prediction, tasks["query_y"]])
+        count = tf.shape(losses)[0]
+        self.optimizer.apply_gradients(
+            (gradient / tf.cast(count, gradient.dtype), variable)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        )
+        moving = self._functional().probe(_example_spec(tasks["query_x"])).moving
+        for index, total in zip(moving, distributed.add(sums), strict=True):
+            self.model.non_trainable_variables[index].assign(total / tf.cast(count, total.dtype))
+        return self._measure(losses, y, prediction)
+
+    def adapted_predictions(self, tasks: engine.Tasks, steps: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """How each task's query set is predicted after 0, 1, ... `steps` inner steps.
+
+        Args:
+            tasks: this rank's tasks.
+            steps: how many inner steps.
+
+        Returns:
+            The losses [tasks, steps + 1] and the predictions
+            [tasks, steps + 1, query examples, ...].
+        """
+        functional = self._functional()
+        weights, state = functional.weights(), functional.state()
+        output = functional.probe(_example_spec(tasks["query_x"])).output
+
+        def task_function(task):
+            results = []
+            for adapted, task_state in self.inner_loop(
+                functional,
+                self._task_state(functional, state, task),
+                weights,
+                task["support_x"],
+                task["support_y"],
+                steps,
+            ):
+                results.append(
+                    functional.loss_on(
+                        adapted, task_state, task["query_x"], task["query_y"], training=False
+                    )[:2]
+                )
+            losses, predictions = zip(*results, strict=True)
+            return tf.stack(losses), tf.stack(predictions)
+
+        signature = (
+            tf.TensorSpec([steps + 1], weights[0].dtype),
+            tf.TensorSpec([steps + 1, *output.shape], output.dtype),
+        )
+        return engine.map_tasks(task_function, tasks, signature, self.tasks_in_flight, self.stacked)
+
+    def test_step(self, tasks):
+        losses, predictions = self.adapted_predictions(tasks, self.test_inner_steps)
+        losses, prediction, y = distributed.gather(
+            [losses[:, -1], predictions[:, -1], tasks["query_y"]]
+        )
+        return self._measure(losses, y, prediction)
+
+    # What Keras asks of a model.
+
+    def call(self, inputs, training=None):
+        """The model's prediction with the weights that it starts a task with."""
+        return self.model(inputs, training=training)
+
+    def build(self, input_shape=None):
+        if not self.model.built:
+            self.model(tf.zeros([1, *input_shape[1:]]))
+            keras_model.check(self.model, second_order=not self.first_order)
+        self.built = True
+
+    def fit(self, x=None, **kwargs):
+        """`keras.Model.fit` on a dataset of meta-batches; every rank calls it with its share.
+
+        All ranks start from rank 0's weights and optimizer state. Callbacks run on every rank and
+        are told the same numbers; those of Keras that write files run on rank 0 alone, and
+        rank 0 alone shows progress.
+
+        Args:
+            x: `tf.data.Dataset` of meta-batches.
+            **kwargs: as of `keras.Model.fit`.
+        """
+        self._prepare(x)
+        if self.optimizer is not None:
+            self.optimizer.build(self.model.trainable_variables)
+            distributed.broadcast([*self.model.variables, *self.optimizer.variables])
+        # Keras would shuffle and, on a dataset, warn that it cannot.
+        kwargs.setdefault("shuffle", False)
+        return super().fit(x, **keras_model.for_this_rank(kwargs))
+
+    def evaluate(self, x=None, **kwargs):
+        """`keras.Model.evaluate` on a dataset of meta-batches; every rank calls it with its share.
+
+        Args:
+            x: `tf.data.Dataset` of meta-batches.
+            **kwargs: as of `keras.Model.evaluate`.
+
+        Returns:
+            The loss and the metrics of the query sets after `test_inner_steps` inner steps.
+        """
+        self._prepare(x)
+        return super().evaluate(x, **keras_model.for_this_rank(kwargs))
+
+    def adapt(self, x, y, inner_steps: int | None = None, seed: int = 0) -> keras.Model:
+        """Adapts to one task and gives back an ordinary Keras model of it.
+
+        Args:
+            x: support examples [examples, ...].
+            y: their labels, as the loss takes them.
+            inner_steps: `test_inner_steps` by default.
+            seed: makes the draws of random layers during the inner steps.
+
+        Returns:
+            A model of the same architecture as `self.model`, not compiled, with weights of its
+            own: it predicts, saves and exports as any Keras model.
+        """
+        steps = self.test_inner_steps if inner_steps is None else inner_steps
+        x, y = np.asarray(x), np.asarray(y)
+        if not self.built:
+            self.build(x.shape)
+        functional = self._functional()
+
+        @tf.function(autograph=False)
+        def last(x, y):
+            state = functional.seeded(functional.state(), tf.constant([seed, 0]))
+            *_, adapted = self.inner_loop(functional, state, functional.weights(), x, y, steps)
+            return adapted
+
+        weights, state = last(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+        return keras_model.copy_with(self.model, x[:1], weights, state)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+            "inner_learning_rate": self.update_rule.learning_rate,
+            "inner_steps": self.inner_steps,
+            "first_order": self.first_order,
+            "test_inner_steps": self.test_inner_steps,
+            "tasks_in_flight": self.tasks_in_flight,
+            "stacked": self.stacked,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        config["model"] = keras.saving.deserialize_keras_object(
+            config["model"], custom_objects=custom_objects
+        )
+        return cls(**config)
+
+    def _functional(self) -> FunctionalModel:
+        if not self.compiled or self.loss is None:
+            raise ArgumentError("loss", None, "compile the learner with a loss first.")
+        return FunctionalModel(self.model, keras.losses.get(self.loss))
+
+    def _task_state(self, functional, state, task):
+        if not functional.seeds:
+            return state
+        if "seed" not in task:
+            raise ArgumentError(
+                "seed",
+                "missing",
+                "the model has random layers; give each task of a meta-batch a seed [tasks, 2].",
+            )
+        return functional.seeded(state, task["seed"])
+
+    def _measure(self, losses, y, prediction):
+        y, prediction = (
+            tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], axis=0))
+            for tensor in (y, prediction)
+        )
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(losses)
+            else:
+                metric.update_state(y, prediction)
+        return self.get_metrics_result()
+
+    def _prepare(self, x):
+        if not isinstance(x, tf.data.Dataset) or not isinstance(x.element_spec, dict):
+            raise ArgumentError(
+                "x", type(x).__name__, "give a tf.data.Dataset of meta-batches (dictionaries)."
+            )
+        if not self.built:
+            self.build([None, *x.element_spec["support_x"].shape[2:]])
+
+
+def _example_spec(x: tf.Tensor) -> tf.TensorSpec:
+    """What one task's examples look like, given those of a batch of tasks."""
+    return tf.TensorSpec(x.shape[1:], x.dtype)

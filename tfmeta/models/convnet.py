@@ -1,0 +1,58 @@
+"""The four-block convolutional network of few-shot learning."""
+
+from collections.abc import Sequence
+
+import keras
+
+from tfmeta.layers import BatchNormalization
+
+
+def conv4(
+    input_shape: Sequence[int],
+    ways: int,
+    filters: int = 64,
+    max_pool: bool = False,
+    batch_norm: str = "transductive",
+    seed: int | None = None,
+) -> keras.Model:
+    """Four blocks of 3x3 convolution, batch normalisation and ReLU, then a linear layer.
+
+    Finn et al. 2017, section 5.2: on Omniglot strided convolutions with 64 filters, the mean over
+    the remaining pixels before the linear layer; on mini-ImageNet 32 filters and 2x2 max-pooling,
+    all remaining pixels before it. The convolutions have no bias: the normalisation would cancel
+    it.
+
+    Args:
+        input_shape: (height, width, channels).
+        ways: number of classes, and of the logits that come out.
+        filters: of each convolution.
+        max_pool: halve the sides by max-pooling rather than by strides.
+        batch_norm: semantics, see `tfmeta.layers.BatchNormalization`.
+        seed: makes the initial weights.
+    """
+    inputs = keras.Input(input_shape)
+    x = inputs
+    for block in range(4):
+        x = keras.layers.Conv2D(
+            filters,
+            3,
+            strides=1 if max_pool else 2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=_glorot(seed, block),
+            name=f"conv{block + 1}",
+        )(x)
+        x = BatchNormalization(statistics=batch_norm, name=f"norm{block + 1}")(x)
+        x = keras.layers.ReLU(name=f"relu{block + 1}")(x)
+        if max_pool:
+            x = keras.layers.MaxPooling2D(name=f"pool{block + 1}")(x)
+    if max_pool:
+        x = keras.layers.Flatten(name="flatten")(x)
+    else:
+        x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    outputs = keras.layers.Dense(ways, kernel_initializer=_glorot(seed, 4), name="logits")(x)
+    return keras.Model(inputs, outputs, name="conv4")
+
+
+def _glorot(seed, layer):
+    return keras.initializers.GlorotUniform(None if seed is None else 5 * seed + layer)

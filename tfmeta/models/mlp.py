@@ -1,0 +1,34 @@
+"""The small dense network of sinusoid regression."""
+
+from collections.abc import Sequence
+
+import keras
+
+
+def mlp(
+    input_shape: Sequence[int],
+    outputs: int,
+    hidden: Sequence[int] = (40, 40),
+    seed: int | None = None,
+) -> keras.Model:
+    """Dense layers with ReLU, then a linear one (Finn et al. 2017, section 5.1).
+
+    Args:
+        input_shape: shape of one example; flattened where it has more than one axis.
+        outputs: how many numbers come out.
+        hidden: width of each hidden layer.
+        seed: makes the initial weights.
+    """
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten(name="flatten")(inputs) if len(input_shape) > 1 else inputs
+    for number, width in enumerate([*hidden, outputs]):
+        last = number == len(hidden)
+        x = keras.layers.Dense(
+            width,
+            activation=None if last else "relu",
+            kernel_initializer=keras.initializers.GlorotUniform(
+                None if seed is None else (len(hidden) + 1) * seed + number
+            ),
+            name="output" if last else f"dense{number + 1}",
+        )(x)
+    return keras.Model(inputs, x, name="mlp")
