@@ -7,7 +7,7 @@ import numpy as np
 from tfmeta.errors import ArgumentError
 from tfmeta.tasks.image_classes import ImageClasses
 
-_POINTS = 24  # on each stroke: closer together than the brush is wide, so that they join
+_POINTS = 40  # on each stroke: closer together than the brush is wide, so that they join
 _JITTER = 0.06  # standard deviation by which a drawing moves a point, in half character widths
 
 

@@ -1,5 +1,6 @@
 """Labelled images, class by class: what every image data set is turned into."""
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -116,6 +117,28 @@ class ImageClasses:
             names=tuple(name + angle for angle in angles for name in self.names),
             split=None if self.split is None else self.split * 4,
         )
+
+
+def merged(images: np.ndarray, labels: Sequence[tuple[str, str]]) -> ImageClasses:
+    """Sorts loose images into classes, by name.
+
+    Many data sets are split by image: a class then has images in the training part and in the
+    test part. Only if no class is in two parts is this a split of classes, and kept.
+
+    Args:
+        images: uint8 `[total, height, width, channels]`.
+        labels: for each image the name of its class, and its split ("" for none).
+    """
+    order = sorted(range(len(labels)), key=lambda i: labels[i][0])
+    counts = collections.Counter(labels[i][0] for i in order)
+    splits = dict(labels)
+    by_class = len(set(labels)) == len(counts) and "" not in splits.values()
+    return ImageClasses(
+        images=images[order],
+        counts=np.array(list(counts.values())),
+        names=tuple(counts),
+        split=tuple(splits[name] for name in counts) if by_class else None,
+    )
 
 
 def _shortened(names: Sequence[str]) -> str:
