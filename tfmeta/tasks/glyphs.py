@@ -7,7 +7,7 @@ import numpy as np
 from tfmeta.errors import ArgumentError
 from tfmeta.tasks.image_classes import ImageClasses
 
-_POINTS = 40  # on each stroke: closer together than the brush is wide, so that they join
+_POINTS = 24  # on each stroke: about two brush widths apart at most, so that no gaps show
 _JITTER = 0.06  # standard deviation by which a drawing moves a point, in half character widths
 
 
@@ -111,16 +111,16 @@ def _placed(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _drawn(points: np.ndarray, width: np.ndarray, size: int) -> np.ndarray:
     """Ink in [0, 1] `[examples, size, size]` along points in [0, 1] of strokes so wide."""
+    points, width = points.astype(np.float32), width.astype(np.float32)
     middles = (points[:, :, 1:] + points[:, :, :-1]) / 2
     lengths = np.linalg.norm(points[:, :, 1:] - points[:, :, :-1], axis=-1)
     count = len(points)
     middles, lengths = middles.reshape(count, -1, 2), lengths.reshape(count, -1, 1)
-    pixels = (np.arange(size) + 0.5) / size
+    pixels = (np.arange(size, dtype=np.float32) + 0.5) / size
     # A brush much thinner than a pixel would slip between two of them.
     width = np.maximum(width, 0.4 / size)[:, np.newaxis, np.newaxis]
     # A Gaussian brush, which is a product of one in x and one in y: a matrix product moves it.
-    across = np.exp(-0.5 * ((pixels - middles[..., :1]) / width) ** 2)
-    down = np.exp(-0.5 * ((pixels - middles[..., 1:]) / width) ** 2)
+    across, down = (np.exp(-0.5 * ((pixels - middles[..., i, None]) / width) ** 2) for i in (0, 1))
     ink = (down * lengths).swapaxes(1, 2) @ across
     # Along a straight stroke the lengths add up to sqrt(2 pi) brush widths: 1 in its middle. The
     # factor makes the stroke dark over more than its very middle.
