@@ -36,7 +36,7 @@ class GradientDescent(UpdateRule):
         self, weights: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], state: Any
     ) -> tuple[list[tf.Tensor], Any]:
         moved = [
-            weight - tf.cast(self.learning_rate, weight.dtype) * gradient
+            weight - self.learning_rate * gradient
             for weight, gradient in zip(weights, gradients, strict=True)
         ]
         return moved, state
