@@ -7,7 +7,7 @@ import numpy as np
 from tfmeta.errors import ArgumentError
 from tfmeta.tasks.image_classes import ImageClasses
 
-_POINTS = 24  # on each stroke: about two brush widths apart at most, so that no gaps show
+_POINTS = 32  # on each stroke: about two brush widths apart at most, so that no gaps show
 _JITTER = 0.06  # standard deviation by which a drawing moves a point, in half character widths
 
 

@@ -53,7 +53,7 @@ def choose(seeds: tf.Tensor, population: tf.Tensor | int, count: int) -> tf.Tens
 
     Args:
         seeds: int32 `[..., 2]`.
-        population: at least `count`, of a shape that broadcasts with `seeds.shape[:-1]`.
+        population: at least `count`; one for all, or one for each seed, `[...]`.
         count: how many to choose.
 
     Returns:
