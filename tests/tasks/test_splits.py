@@ -63,7 +63,7 @@ def test_without_two_given_parts_the_default_is_seeded(split):
 
 
 def test_parts_without_classes_are_left_out():
-    assert set(split_classes(named("ab"), "seeded")) == {"train"}
+    assert set(split_classes(named("ab"), "seeded")) == {"train", "test"}
 
 
 def test_literature_knows_fifty_alphabets():
