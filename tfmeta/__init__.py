@@ -1,10 +1,12 @@
 """tfmeta: fast meta-learning on TensorFlow, Keras and Horovod.
 
 The names below are loaded when they are first used, so that programs can look at their input
-before they wait for TensorFlow.
+before they wait for TensorFlow; where Keras has been imported already, they are loaded at once, so
+that `keras.models.load_model` knows them.
 """
 
 import importlib
+import sys
 from typing import Any
 
 _PUBLIC = {
@@ -28,3 +30,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if "keras" in sys.modules:
+    for _name in _PUBLIC:
+        __getattr__(_name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+import tfmeta.learners  # noqa: F401 -- lets Keras know the classes that checkpoints hold
 from tfmeta.errors import ArgumentError
 
 

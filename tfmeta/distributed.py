@@ -91,11 +91,11 @@ def gather(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Each tensor joined over the ranks along its first axis, in the order of the ranks."""
     if size() == 1:
         return list(tensors)
-    return _hvd.grouped_allgather(list(tensors), name="gather")
+    return [_hvd.allgather(tensor, name=f"gather.{i}") for i, tensor in enumerate(tensors)]
 
 
 def add(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Each tensor summed over the ranks."""
+    """Each tensor, all of one dtype, summed over the ranks; as one group, as the gradients are."""
     if size() == 1 or not tensors:
         return list(tensors)
     return _hvd.grouped_allreduce(list(tensors), op=_hvd.Sum, name="add")

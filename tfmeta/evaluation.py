@@ -56,6 +56,17 @@ class Evaluation:
             "ci95_by_step": widths.tolist(),
         }
 
+    def sentence(self) -> str:
+        """The results for a person to read."""
+        results, unit = self.results(), " %" if self.measure == "accuracy" else ""
+        name = "accuracy" if self.measure == "accuracy" else "mean squared error"
+        digits = 1 if self.measure == "accuracy" else 3
+        return (
+            f"{name} {results[f'{self.measure}_before']:.{digits}f}{unit} before adaptation, "
+            f"{results[self.measure]:.{digits}f} +- {results['ci95']:.{digits}f}{unit} after "
+            f"{self.scores.shape[1] - 1} inner steps (95 % interval)"
+        )
+
 
 class Evaluator:
     """Adapts to tasks of a source and measures each on its query set; traced once, used often.
@@ -109,6 +120,24 @@ class Evaluator:
 def evaluate(learner: Any, source: TaskSource, episodes: int, inner_steps: int) -> Evaluation:
     """One evaluation, see `Evaluator`."""
     return Evaluator(learner, source, inner_steps)(episodes)
+
+
+def examples(learner: Any, source: TaskSource, count: int = 3) -> dict[str, np.ndarray]:
+    """A few tasks of a source, and what the learner predicts for their query sets.
+
+    Returns:
+        The tensors of the tasks, each with a leading task axis, and `before` and `prediction`:
+        the predictions without adaptation and after `learner.test_inner_steps` inner steps.
+    """
+
+    @tf.function(autograph=False)
+    def predicted():
+        tasks = source.batch(0, 0, count)
+        _, predictions = learner.adapted_predictions(tasks, learner.test_inner_steps)
+        predictions = tf.cast(predictions, tf.float32)
+        return {**tasks, "before": predictions[:, 0], "prediction": predictions[:, -1]}
+
+    return {name: tensor.numpy() for name, tensor in predicted().items()}
 
 
 def _scores(measure: str, y: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,142 @@
+"""How every binary of tfmeta starts and ends: its flags, its exit status, its last words.
+
+Exit status 2 says that the input cannot be used, 3 that the meta-loss is not finite any more; both
+come with one sentence and no traceback. On several ranks rank 0 speaks; another rank gives it time
+to do so, and speaks only if it is still alive then, since it is the only one in trouble.
+"""
+
+import contextlib
+import math
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+# TensorFlow reads this when it is imported: only its errors are for the user of a binary.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+from tfmeta.errors import ArgumentError, NonFiniteError
+from tfmeta.launch import launched_rank, launched_size
+
+# Horovodrun ends the other ranks as soon as one has ended: within a second or so.
+_SECONDS_FOR_RANK_0 = 8.0
+
+BAD_INPUT = 2
+NOT_FINITE = 3
+
+
+def start(main: Callable[[], None]) -> None:
+    """Runs a binary: `main` with the flags parsed, then the process ends."""
+    app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def define_count(name: str, default: int | None, least: int, text: str) -> None:
+    """Defines a flag for a whole number of at least `least`."""
+    flags.DEFINE_integer(name, default, text)
+    flags.register_validator(
+        name,
+        lambda value: value is None or value >= least,
+        message=f"give a whole number of at least {least}.",
+    )
+
+
+def define_positive(name: str, default: float | None, text: str) -> None:
+    """Defines a flag for a positive finite number."""
+    flags.DEFINE_float(name, default, text)
+    flags.register_validator(
+        name,
+        lambda value: value is None or (math.isfinite(value) and value > 0),
+        message="give a positive finite number.",
+    )
+
+
+@contextlib.contextmanager
+def libraries_loading() -> Iterator[None]:
+    """Keeps TensorFlow's libraries quiet while they load; what they wrote is shown if that fails.
+
+    They announce oneDNN and missing GPUs on standard error before any log level applies.
+    """
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _parse(argv: Sequence[str]) -> Sequence[str]:
+    try:
+        rest = flags.FLAGS(_with_flagfiles_found(argv))
+        if len(rest) > 1:
+            raise flags.Error(f"{rest[1]}: not a flag; flags start with --.")
+        return rest
+    except flags.Error as error:
+        sentence = str(error).removeprefix("flag ").rstrip(" ?")
+        _end(sentence if sentence.endswith(".") else f"{sentence}; see --help.", BAD_INPUT)
+        raise
+    except ArgumentError as error:
+        _end(f"--{error}", BAD_INPUT)
+        raise
+
+
+def _with_flagfiles_found(argv: Sequence[str]) -> list[str]:
+    """Names of flagfiles that tfmeta ships become their paths, whatever the working folder."""
+    found, is_name = [], False
+    for word in argv:
+        option, equals, name = word.partition("=")
+        if is_name:
+            word = _flagfile(word)
+        elif equals and option in ("--flagfile", "-flagfile"):
+            word = f"{option}={_flagfile(name)}"
+        is_name = word in ("--flagfile", "-flagfile")
+        found.append(word)
+    return found
+
+
+def _flagfile(name: str) -> str:
+    if Path(name).is_file():
+        return name
+    shipped = resources.files("tfmeta.flags")
+    for candidate in (Path(name).name, f"{name}.flags"):
+        path = shipped / candidate
+        if path.is_file():
+            return str(path)
+    names = sorted(p.name.removesuffix(".flags") for p in shipped.iterdir() if ".flags" in p.name)
+    raise ArgumentError("flagfile", name, f"there is no such file; shipped: {', '.join(names)}.")
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except ArgumentError as error:
+        _end(f"--{error}", BAD_INPUT)
+    except NonFiniteError as error:
+        _end(str(error), NOT_FINITE)
+    except KeyboardInterrupt:
+        _end("interrupted.", 130)
+    except Exception as error:
+        # A rank whose collective failed was left alone by the rank that has something to say.
+        if type(error).__name__ == "HorovodInternalError":
+            time.sleep(_SECONDS_FOR_RANK_0)
+        _end(traceback.format_exc(), 1)
+
+
+def _end(message: str, status: int) -> None:
+    if launched_size() > 1 and launched_rank() > 0:
+        time.sleep(_SECONDS_FOR_RANK_0)
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
+    # Not sys.exit: Horovod's shutdown would wait for ranks that will never come.
+    os._exit(status)
