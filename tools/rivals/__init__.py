@@ -1,0 +1,1 @@
+"""The programs that the benchmark runs side by side, each in an environment of its own."""

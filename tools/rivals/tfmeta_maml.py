@@ -1,0 +1,121 @@
+"""MAML in tfmeta, on learn2learn's Omniglot network: our side of the speed benchmark.
+
+A worker (see `worker.py`). With an argument, the path of a file with one request, it trains and
+ends: so it runs on the ranks of `horovodrun`, which passes nothing on from standard input.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed
+from tfmeta.layers import BatchNormalization
+from tfmeta.learners import MAML
+from tfmeta.tasks.episodes import Episodes
+from tfmeta.tasks.image_classes import ImageClasses
+
+from .worker import peak_memory_mb, serve
+
+
+def omniglot_cnn(ways: int) -> keras.Model:
+    """The network of learn2learn's `OmniglotCNN`, to the letter.
+
+    It pads each strided convolution by one pixel on every side, where TensorFlow's "same" would
+    pad even sides on the right alone, and gives convolutions a bias.
+    """
+    inputs = keras.Input([28, 28, 1])
+    x = inputs
+    for _ in range(4):
+        x = keras.layers.ZeroPadding2D(1)(x)
+        x = keras.layers.Conv2D(64, 3, strides=2)(x)
+        x = BatchNormalization(epsilon=1e-5)(x)
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(ways)(x))
+
+
+class Ours:
+    """tfmeta's MAML around that network, trained with Adam; arguments as of the rival."""
+
+    def __init__(
+        self,
+        images: str,
+        counts: str,
+        ways: int,
+        shots: int,
+        queries: int,
+        meta_batch: int,
+        inner_learning_rate: float,
+        inner_steps: int,
+        learning_rate: float,
+        seed: int,
+        dtype: str,
+    ):
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
+        keras.utils.set_random_seed(seed)
+        pixels, sizes = np.load(images), np.load(counts)
+        names = tuple(str(number) for number in range(len(sizes)))
+        self.episodes = Episodes(ImageClasses(pixels, sizes, names), ways, shots, queries, seed)
+        self.tasks = meta_batch
+        self.data = self.episodes.batches(
+            meta_batch, rank=distributed.rank(), ranks=distributed.size()
+        )
+        self.learner = MAML(omniglot_cnn(ways), inner_learning_rate, inner_steps)
+        self.learner.compile(
+            optimizer=keras.optimizers.Adam(learning_rate),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+
+    def train(self, steps: int) -> dict[str, float]:
+        """Seconds of a meta-step, sampling included; mean loss and accuracy of the steps."""
+        start = time.perf_counter()
+        history = self.learner.fit(self.data, steps_per_epoch=steps, verbose=0).history
+        seconds = (time.perf_counter() - start) / steps
+        return {"seconds": seconds, "loss": history["loss"][0], "accuracy": history["accuracy"][0]}
+
+    def gradient(self, weights: str, tasks: str, gradient: str) -> dict[str, float]:
+        """Writes the initial weights, a meta-batch and the meta-gradient of both as .npz files."""
+        variables = [variable.value for variable in self.learner.model.trainable_variables]
+        batch = self.episodes.batch(0, 0, self.tasks)
+        for name in ("support_x", "query_x"):
+            batch[name] = tf.cast(batch[name], keras.config.floatx())
+        np.savez(weights, *[value.numpy() for value in variables])
+        np.savez(tasks, **{name: tensor.numpy() for name, tensor in batch.items()})
+
+        @tf.function(autograph=False)
+        def meta_gradient(batch):
+            with tf.GradientTape() as tape:
+                loss = self.learner.meta_loss(batch).loss / self.tasks
+            return loss, tape.gradient(loss, variables)
+
+        loss, gradients = meta_gradient(batch)
+        np.savez(gradient, *[tensor.numpy() for tensor in gradients])
+        return {"loss": float(loss)}
+
+
+def main() -> None:
+    if len(sys.argv) == 1:
+        distributed.init()
+        serve(Ours, {"tensorflow": tf.__version__, "keras": keras.__version__})
+        return
+    request = json.loads(Path(sys.argv[1]).read_text())
+    if request["one_core"]:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    distributed.init()
+    ours = Ours(**request["build"])
+    ours.train(request["warm_up"])
+    reply = {**ours.train(request["steps"]), "peak_mb": peak_memory_mb()}
+    if distributed.is_main():
+        Path(request["reply"]).write_text(json.dumps(reply))
+
+
+if __name__ == "__main__":
+    main()
