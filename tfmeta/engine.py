@@ -81,10 +81,16 @@ def _differentiate(task_function, weights, task):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
         result = task_function(weights, task)
-    gradients = tape.gradient(
-        result.loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
-    return result, gradients
+    return result, gradients_of(tape, result.loss, weights)
+
+
+def gradients_of(
+    tape: tf.GradientTape, loss: tf.Tensor, weights: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """What `tape.gradient` gives, as dense tensors, and zeros for weights without influence."""
+    gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    # The rows that were looked up in an embedding come as IndexedSlices, which have no arithmetic.
+    return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def count_of(tasks: Tasks) -> tf.Tensor:

@@ -102,9 +102,7 @@ class MAML(keras.Model):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(weights)
                 loss, _, state = functional.loss_on(weights, state, x, y, training=True)
-            gradients = tape.gradient(
-                loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-            )
+            gradients = engine.gradients_of(tape, loss, weights)
             if self.first_order:
                 gradients = [tf.stop_gradient(gradient) for gradient in gradients]
             weights, rule_state = self.update_rule.update(weights, gradients, rule_state)
@@ -339,8 +337,24 @@ class MAML(keras.Model):
             )
         if not self.built:
             self.build([None, *x.element_spec["support_x"].shape[2:]])
+        # Keras's metrics make their variables when they are first updated. In the graph of a step
+        # that would have it traced twice.
+        if not all(getattr(metric, "built", True) for metric in self.metrics):
+            query_x, y = x.element_spec["query_x"], x.element_spec["query_y"]
+            prediction = self._functional().probe(_example_spec(query_x)).output
+            self._measure(
+                tf.zeros([1]),
+                _zeros([1, *y.shape[1:]], y.dtype),
+                _zeros([1, *prediction.shape], prediction.dtype),
+            )
+            self.reset_metrics()
 
 
 def _example_spec(x: tf.Tensor) -> tf.TensorSpec:
     """What one task's examples look like, given those of a batch of tasks."""
     return tf.TensorSpec(x.shape[1:], x.dtype)
+
+
+def _zeros(shape, dtype):
+    """Zeros of a shape in which sizes may be unknown."""
+    return tf.zeros([size or 1 for size in shape], dtype)
