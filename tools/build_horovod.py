@@ -34,7 +34,7 @@ RUN_PACKAGES = {
     "setuptools": 81, "packaging": None, "cloudpickle": None, "psutil": None, "pyyaml": None,
 }  # fmt: skip
 BUILD_PACKAGES = {"wheel": None, "cmake": 4}
-FREE_DISK_GB = 2
+FREE_DISK_GB = 1
 MEMORY_GB_PER_JOB = 2
 
 # The header moved. Without a GPU the source that asks for it is empty otherwise; with one it also
@@ -342,6 +342,8 @@ def main(arguments: list[str]) -> None:
         say(f"Horovod {version} is installed already")
         return
 
+    if importlib.util.find_spec("pip") is None:
+        raise SetupError(f"{sys.executable} has no pip; {sys.executable} -m ensurepip brings it")
     cache: Path = flags.cache_dir.expanduser().absolute()
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
