@@ -31,6 +31,8 @@ setup(
         "tensorflow-datasets>=4.9.10",
         "numpy",
         "absl-py",
+        # TensorFlow Datasets 4.9.10 imports it without asking for it.
+        "importlib_resources",
         "matplotlib",
         "pillow",
         "tqdm",

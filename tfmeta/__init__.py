@@ -11,11 +11,19 @@ from typing import Any
 
 _PUBLIC = {
     "ArgumentError": "tfmeta.errors",
-    "NonFiniteError": "tfmeta.errors",
+    "Episodes": "tfmeta.tasks.episodes",
+    "ImageClasses": "tfmeta.tasks.image_classes",
     "MAML": "tfmeta.learners.maml",
+    "NonFiniteError": "tfmeta.errors",
+    "Sinusoids": "tfmeta.tasks.sinusoid",
+    "TaskSource": "tfmeta.tasks.task_source",
     "distributed": "tfmeta.distributed",
-    "layers": "tfmeta.layers",
+    "evaluate": "tfmeta.evaluation",
     "init": "tfmeta.distributed",
+    "layers": "tfmeta.layers",
+    "load_image_classes": "tfmeta.tasks.load",
+    "models": "tfmeta.models",
+    "split_classes": "tfmeta.tasks.splits",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -19,7 +19,7 @@ from pathlib import Path
 # TensorFlow reads this when it is imported: only its errors are for the user of a binary.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tfmeta.errors import ArgumentError, NonFiniteError
 from tfmeta.launch import launched_rank, launched_size
@@ -33,6 +33,8 @@ NOT_FINITE = 3
 
 def start(main: Callable[[], None]) -> None:
     """Runs a binary: `main` with the flags parsed, then the process ends."""
+    # Libraries tell through absl what they are about to try; warnings still show.
+    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 
@@ -67,6 +69,8 @@ def libraries_loading() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except ArgumentError:
+            raise
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())

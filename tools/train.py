@@ -63,7 +63,8 @@ def main() -> None:
     if FLAGS.resume:
         _adopt_run(folder)
     options.check_ranks("meta_batch", "episodes", "validation_episodes")
-    data = options.Data()
+    with program.libraries_loading():
+        data = options.Data()
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
 

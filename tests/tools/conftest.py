@@ -1,0 +1,46 @@
+"""Small data and small runs for the tests of the binaries."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfmeta.tasks.glyphs import glyphs
+
+
+@pytest.fixture(scope="session")
+def characters(tmp_path_factory):
+    """The name of a small data set: 40 drawn characters with 6 drawings of each."""
+    path = tmp_path_factory.mktemp("data") / "characters.npz"
+    drawn = glyphs(classes=40, examples=6, size=16)
+    np.savez(path, images=drawn.images.reshape(40, 6, 16, 16))
+    return f"npz:{path}"
+
+
+@pytest.fixture(scope="session")
+def small(characters):
+    """Flags of a training that takes a moment."""
+    return [
+        f"--dataset={characters}",
+        "--image_size=16",
+        "--filters=4",
+        "--queries=2",
+        "--meta_batch=4",
+        "--steps=4",
+        "--validate_every=4",
+        "--validation_episodes=8",
+        "--episodes=8",
+    ]
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs a Python program of ours in a process of its own."""
+
+    def run(program: Path, *flags: str, **kwargs) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(program), *flags]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
+
+    return run
