@@ -7,6 +7,11 @@ import pytest
 @pytest.fixture
 def float64():
     """Keras computes in float64 within a test, and in float32 again after it."""
-    keras.config.set_floatx("float64")
+    set_precision("float64")
     yield
-    keras.config.set_floatx("float32")
+    set_precision("float32")
+
+
+def set_precision(dtype):
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)

@@ -1,0 +1,70 @@
+"""What tests of several ranks share."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+
+def run_ranks(
+    ranks: int,
+    arguments: Sequence[str | Path],
+    timeout: float = 300,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess:
+    """Runs a Python program on so many ranks of this machine; on one, without `horovodrun`.
+
+    Args:
+        ranks: how many.
+        arguments: the program's file, then its own arguments.
+        timeout: seconds, after which every process of it is killed and `TimeoutExpired` raised.
+        cwd: folder to run in.
+        env: variables to set beside those of this process.
+
+    Returns:
+        The exit status, and standard output and standard error as text.
+    """
+    command = [sys.executable, *map(str, arguments)]
+    if ranks > 1:
+        horovodrun = Path(sys.executable).with_name("horovodrun")
+        command = [str(horovodrun), "-np", str(ranks), "--start-timeout=300", *command]
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except BaseException:
+        _kill_family(process)
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _kill_family(process: subprocess.Popen) -> None:
+    """Kills a process and all below it: horovodrun puts each rank in a session of its own."""
+    import psutil  # comes with Horovod
+
+    parent = psutil.Process(process.pid)
+    for member in [*parent.children(recursive=True), parent]:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()
+
+
+@pytest.fixture(scope="session")
+def horovodrun():
+    """`run_ranks`, where Horovod is installed."""
+    if importlib.util.find_spec("horovod") is None:
+        pytest.skip("Horovod is not installed; tools/build_horovod.py builds it")
+    return run_ranks
