@@ -26,6 +26,7 @@ def learned(horovodrun, tmp_path_factory):
         folder = tmp_path_factory.mktemp(f"ranks{ranks}")
         finished = horovodrun(ranks, [PROGRAM, folder])
         assert finished.returncode == 0, finished.stderr
+        assert "loss" not in finished.stdout, "verbose=0 is to show no progress"
         with np.load(folder / "results.npz") as results:
             return folder, dict(results)
 

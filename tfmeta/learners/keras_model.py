@@ -56,6 +56,8 @@ def for_this_rank(kwargs: dict[str, Any]) -> dict[str, Any]:
     if distributed.size() == 1:
         return kwargs
     callbacks = kwargs.get("callbacks") or []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return kwargs  # the validation of a `fit` whose callbacks have been here already
     if isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [callbacks]
     for callback in callbacks:
