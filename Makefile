@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: quickstart test test-slow lint setup clean
 
 quickstart: setup
-	$(BIN)/horovodrun -np 2 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
+	$(BIN)/horovodrun -np 2 --start-timeout=300 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
 
 test: lint
 	$(BIN)/python -m pytest

@@ -35,6 +35,8 @@ setup(
         "importlib_resources",
         "matplotlib",
         "pillow",
+        # For Keras's callback of that name, which TensorFlow 2.21 no longer brings along.
+        "tensorboard",
         "tqdm",
     ],
     extras_require={

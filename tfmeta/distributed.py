@@ -91,7 +91,13 @@ def gather(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Each tensor joined over the ranks along its first axis, in the order of the ranks."""
     if size() == 1:
         return list(tensors)
-    return [_hvd.allgather(tensor, name=f"gather.{i}") for i, tensor in enumerate(tensors)]
+    return [_gather(tensor, f"gather.{i}") for i, tensor in enumerate(tensors)]
+
+
+def _gather(tensor: tf.Tensor, name: str) -> tf.Tensor:
+    if tensor.dtype == tf.bfloat16:  # which Horovod does not carry
+        return tf.cast(_hvd.allgather(tf.cast(tensor, tf.float32), name=name), tf.bfloat16)
+    return _hvd.allgather(tensor, name=name)
 
 
 def add(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -18,6 +18,9 @@ from pathlib import Path
 
 # TensorFlow reads this when it is imported: only its errors are for the user of a binary.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# So is this: for the few small images of a task TensorFlow's own convolutions take 0.8 of oneDNN's
+# time (measured by tools/benchmark.py's meta-step).
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from absl import app, flags, logging
 

@@ -96,7 +96,7 @@ def _train(ranks, flags, **kwargs):
     command = [sys.executable, str(TRAIN), *flags]
     if ranks > 1:
         horovodrun = Path(sys.executable).with_name("horovodrun")
-        command = [str(horovodrun), "-np", str(ranks), *command]
+        command = [str(horovodrun), "-np", str(ranks), "--start-timeout=300", *command]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
 
 

@@ -92,7 +92,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("tfmeta")
 class LayerNormalization(keras.layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` with exact second derivatives."""
+    """`keras.layers.LayerNormalization` with exact second derivatives.
+
+    Args:
+        **kwargs: as of `keras.layers.LayerNormalization`, without the deprecated `rms_scaling`.
+
+    Raises:
+        ArgumentError: `rms_scaling` is asked for.
+    """
+
+    def __init__(self, **kwargs):
+        if kwargs.pop("rms_scaling", False):
+            raise ArgumentError(
+                "rms_scaling", True, "use keras.layers.RMSNormalization, which is exact."
+            )
+        super().__init__(**kwargs)
 
     def call(self, inputs):
         x = _at_least_float32(inputs)
