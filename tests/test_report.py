@@ -121,3 +121,11 @@ def test_nothing_is_left_of_a_picture_that_cannot_be_drawn(tmp_path):
     with pytest.raises(KeyError):
         report.draw(tmp_path / "report.png", rows(1, "mse"), {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_validation_in_which_a_task_diverged_leaves_a_gap(tmp_path):
+    diverged = rows(4, "mse")
+    diverged[1]["validation"] |= {"mse": float("inf"), "ci95": float("nan")}
+    results = result("mse", 3)
+    results["mse_by_step"][2] = float("inf")
+    assert looks_right(drawn(tmp_path, diverged, results))

@@ -93,8 +93,9 @@ def _draw_learning(axes: Axes, rows: Rows, measure: str) -> None:
         training = np.array([100 * row["training"]["accuracy"] for row in rows])
     else:
         training = np.array([row["training"]["loss"] for row in rows])
-    mean = np.array([row["validation"][measure] for row in rows])
-    width = np.array([row["validation"]["ci95"] for row in rows])
+    # A validation in which a task diverged leaves a gap.
+    mean = _finite_or_nan([row["validation"][measure] for row in rows])
+    width = _finite_or_nan([row["validation"]["ci95"] for row in rows])
     marker = "o" if len(rows) <= 25 else None
     axes.fill_between(steps, mean - width, mean + width, color=_BLUE, alpha=0.2, linewidth=0)
     axes.plot(steps, training, color=_GREY, marker=marker, markersize=3, label="training")
@@ -105,7 +106,8 @@ def _draw_learning(axes: Axes, rows: Rows, measure: str) -> None:
 
 
 def _draw_adaptation(axes: Axes, results: Mapping[str, Any], measure: str) -> None:
-    means, widths = np.array(results[f"{measure}_by_step"]), results["ci95_by_step"]
+    means = _finite_or_nan(results[f"{measure}_by_step"])
+    widths = _finite_or_nan(results["ci95_by_step"])
     label = "mean over tasks, with 95 % interval"
     steps = np.arange(len(means))
     axes.errorbar(
@@ -117,6 +119,11 @@ def _draw_adaptation(axes: Axes, results: Mapping[str, Any], measure: str) -> No
     _finish(axes, title, "inner steps", measure, means)
 
 
+def _finite_or_nan(values: Sequence[float]) -> np.ndarray:
+    array = np.array(values, np.float64)
+    return np.where(np.isfinite(array), array, np.nan)
+
+
 def _finish(axes: Axes, title: str, x: str, measure: str, values: Iterable[float]) -> None:
     _frame(axes, title)
     axes.set_xlabel(x)
@@ -126,7 +133,8 @@ def _finish(axes: Axes, title: str, x: str, measure: str, values: Iterable[float
         axes.set_ylabel("query accuracy (%)")
         return
     axes.set_ylabel("query mean squared error")
-    low, high = min(values), max(values)
+    finite = [value for value in values if np.isfinite(value)] or [0.0]
+    low, high = min(finite), max(finite)
     if 0 < low < high / 10:
         # On a linear axis the first steps would dwarf all later progress.
         axes.set_yscale("log")

@@ -6,6 +6,7 @@ import time
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tqdm
 
 from tfmeta import checkpoints, distributed
@@ -21,12 +22,13 @@ class Training(NamedTuple):
     Attributes:
         rows: one for each validation, as in `metrics.jsonl`.
         seconds: its duration, validation included.
-        tasks_per_second: of the training steps alone, without the first, which traces the graph.
+        tasks_per_second: of the training steps alone, without the first, which traces the graph;
+            None where there was no other.
     """
 
     rows: list[dict[str, Any]]
     seconds: float
-    tasks_per_second: float
+    tasks_per_second: float | None
 
 
 def train(
@@ -58,8 +60,8 @@ def train(
         resume: go on from the newest whole checkpoint of the folder.
 
     Raises:
-        NonFiniteError: the meta-loss, of training or of validation, is not finite; checkpoints
-            stay as they were.
+        NonFiniteError: the meta-loss, or a weight at a checkpoint, is not finite; checkpoints stay
+            as they were.
         ArgumentError: there is nothing to go on with.
     """
     started = time.monotonic()
@@ -77,8 +79,10 @@ def train(
         ).history
         step += count
         score = validate(validation_episodes).results()
-        if not math.isfinite(score["loss"]):
-            raise NonFiniteError(step, score["loss"])
+        # A task may diverge in more inner steps than training takes; weights that are not finite
+        # would make every loss from here on so, and are not saved.
+        if not all(np.isfinite(weight).all() for weight in learner.get_weights()):
+            raise NonFiniteError(step, math.nan)
         if distributed.is_main():
             trained = {name: float(values[-1]) for name, values in history.items()}
             rows = [*rows, {"step": step, "training": trained, "validation": score}]
@@ -111,7 +115,8 @@ def _resume(learner, folder, saved):
 def _is_best(rows):
     def score(row):
         validation = row["validation"]
-        return validation["accuracy"] if "accuracy" in validation else -validation["mse"]
+        value = validation["accuracy"] if "accuracy" in validation else -validation["mse"]
+        return value if math.isfinite(value) else -math.inf
 
     return score(rows[-1]) >= max(score(row) for row in rows)
 
@@ -153,8 +158,8 @@ class _Progress(keras.callbacks.Callback):
         )
         self.bar.update(self.meta_batch)
 
-    def tasks_per_second(self) -> float:
-        return self.steps * self.meta_batch / self.seconds if self.seconds else math.nan
+    def tasks_per_second(self) -> float | None:
+        return self.steps * self.meta_batch / self.seconds if self.seconds else None
 
     def close(self):
         self.bar.close()

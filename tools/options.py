@@ -72,6 +72,11 @@ class Data:
         self.parts: dict[str, ImageClasses] = {}
         if FLAGS.dataset == SINUSOID:
             return
+        if FLAGS.dataset.startswith("tfds:"):
+            from tfmeta import distributed
+
+            # Reading it starts TensorFlow, which must have been given its devices by then.
+            distributed.init()
         classes = load_image_classes(
             FLAGS.dataset, FLAGS.image_size, channels, FLAGS.data_dir, FLAGS.data_seed
         )
