@@ -17,7 +17,7 @@ quickstart: setup
 	$(BIN)/horovodrun -np 2 --start-timeout=300 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
