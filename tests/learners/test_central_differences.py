@@ -241,4 +241,5 @@ def test_second_order_refuses_normalisation_by_keras(name):
 
 def test_normalisation_by_keras_would_be_off_in_second_order(monkeypatch):
     monkeypatch.setattr(keras_model, "check", lambda model, second_order: None)
-    assert through(IMAGE, lambda x: layers.BatchNormalization()(conv(x))) > 1e-3
+    # A hundred times what every layer above keeps to.
+    assert through(IMAGE, lambda x: layers.BatchNormalization()(conv(x))) > 1e-4
