@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfmeta import checkpoints
 from tfmeta.tasks.glyphs import glyphs
 
 
@@ -44,3 +45,14 @@ def run():
         return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def weights_of():
+    """Every number that a checkpoint holds."""
+
+    def weights(path: Path) -> list[np.ndarray]:
+        learner = checkpoints.load(path)
+        return [np.asarray(v) for v in [*learner.variables, *learner.optimizer.variables]]
+
+    return weights
