@@ -1,0 +1,40 @@
+"""What the hand-made rules have in common."""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfmeta.errors import ArgumentError
+
+
+def moved_average(
+    decay: float, averages: Sequence[tf.Tensor], values: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """Exponential moving averages, one of each value: decay * average + (1 - decay) * value."""
+    return [
+        decay * average + (1.0 - decay) * value
+        for average, value in zip(averages, values, strict=True)
+    ]
+
+
+def check_rate(argument: str, rate: float) -> float:
+    """A rate as a float.
+
+    Raises:
+        ArgumentError: it is not a positive finite number.
+    """
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ArgumentError(argument, rate, "give a positive finite number.")
+    return float(rate)
+
+
+def check_decay(argument: str, decay: float) -> float:
+    """The decay of a moving average as a float.
+
+    Raises:
+        ArgumentError: it is below 0, or not below 1.
+    """
+    if not 0 <= decay < 1:
+        raise ArgumentError(argument, decay, "give a number of at least 0 and below 1.")
+    return float(decay)
