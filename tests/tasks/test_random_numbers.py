@@ -35,6 +35,22 @@ def test_what_a_seed_gives_does_not_depend_on_the_other_seeds():
     np.testing.assert_array_equal(together, alone)
 
 
+def test_normal_has_the_moments_of_the_standard_normal_distribution():
+    numbers = random_numbers.normal(seeds(200), (10, 20)).numpy()
+    assert numbers.shape == (200, 10, 20) and numbers.dtype == np.float64
+    for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3)):
+        samples = numbers**power
+        assert abs(samples.mean() - moment) < 4 * samples.std() / np.sqrt(numbers.size)
+
+
+def test_draws_can_be_vectorised():
+    def draw(seed):
+        return random_numbers.normal(random_numbers.fold_in(seed, 1), (3,))
+
+    mapped = tf.vectorized_map(draw, seeds(5), fallback_to_while_loop=False)
+    np.testing.assert_array_equal(mapped, draw(seeds(5)))
+
+
 def test_every_ordered_choice_is_equally_likely():
     chosen = random_numbers.choose(seeds(12000), 4, 2).numpy()
     _, counts = np.unique(chosen, axis=0, return_counts=True)

@@ -7,9 +7,12 @@ stream of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom num
 The bits depend on the seed alone, not on device, TensorFlow version or number of tasks.
 """
 
+import math
+
 import tensorflow as tf
 
 _GOLDEN = 0x9E3779B97F4A7C15
+_HALF = 0xFFFFFFFF
 
 
 def fold_in(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
@@ -22,8 +25,9 @@ def fold_in(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
     Returns:
         int32 `[..., 2]`, unrelated for different seeds or numbers.
     """
-    state = tf.bitcast(seeds, tf.uint64) + (_unsigned(number) + 1) * tf.constant(_GOLDEN, tf.uint64)
-    return tf.bitcast(_mixed(state), tf.int32)
+    bits = _bits(seeds, number)
+    halves = tf.stack([bits, tf.bitwise.right_shift(bits, _unsigned(32))], axis=-1)
+    return tf.cast(tf.cast(tf.bitwise.bitwise_and(halves, _unsigned(_HALF)), tf.int64), tf.int32)
 
 
 def uniform(seeds: tf.Tensor, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0):
@@ -42,10 +46,25 @@ def uniform(seeds: tf.Tensor, shape: tuple[int, ...], low: float = 0.0, high: fl
     size = 1
     for length in shape:
         size *= length
-    bits = tf.bitcast(fold_in(seeds, tf.reshape(tf.range(size, dtype=tf.int64), shape)), tf.uint64)
+    bits = _bits(seeds, tf.reshape(tf.range(size, dtype=tf.int64), shape))
     # The upper 53 bits are as many as a float64 holds without rounding.
-    fractions = tf.cast(tf.bitwise.right_shift(bits, tf.constant(11, tf.uint64)), tf.float64)
+    fractions = tf.cast(tf.bitwise.right_shift(bits, _unsigned(11)), tf.float64)
     return low + (high - low) * 2.0**-53 * fractions
+
+
+def normal(seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Numbers of the standard normal distribution, independent of one another (Box and Muller).
+
+    Args:
+        seeds: int32 `[..., 2]`.
+        shape: the shape of what each seed gives.
+
+    Returns:
+        float64 `[..., *shape]`.
+    """
+    first, second = tf.unstack(uniform(seeds, (2, *shape)), axis=-1 - len(shape))
+    # The logarithm needs what is above 0, and the draws are below 1.
+    return tf.sqrt(-2.0 * tf.math.log(1.0 - first)) * tf.cos(2.0 * math.pi * second)
 
 
 def choose(seeds: tf.Tensor, population: tf.Tensor | int, count: int) -> tf.Tensor:
@@ -74,7 +93,15 @@ def choose(seeds: tf.Tensor, population: tf.Tensor | int, count: int) -> tf.Tens
 
 
 def _unsigned(number: tf.Tensor | int) -> tf.Tensor:
-    return tf.bitcast(tf.cast(number, tf.int64), tf.uint64)
+    return tf.cast(tf.cast(number, tf.int64), tf.uint64)
+
+
+def _bits(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
+    """The 64 bits, uint64 `[...]`, that each seed's stream has at place `number`."""
+    # Arithmetic rather than tf.bitcast, which tf.vectorized_map cannot run.
+    low, high = tf.unstack(tf.bitwise.bitwise_and(tf.cast(seeds, tf.int64), _HALF), axis=-1)
+    seed = _unsigned(low) + tf.bitwise.left_shift(_unsigned(high), _unsigned(32))
+    return _mixed(seed + (_unsigned(number) + 1) * tf.constant(_GOLDEN, tf.uint64))
 
 
 def _mixed(state: tf.Tensor) -> tf.Tensor:
