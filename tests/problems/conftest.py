@@ -1,0 +1,81 @@
+"""What every family of problems has to hold."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmeta.problems.problems import Problems
+
+PROBLEMS = 3
+STEP = 1e-5
+
+
+@pytest.fixture
+def check_derivatives():
+    """Checks gradient and second derivative, of problems run as one, by central differences.
+
+    The family is in float64. The direction has unit length over all weights of a problem.
+    """
+
+    def check(problems: Problems, tolerance: float = 1e-6) -> None:
+        tasks = problems.batch(0, 0, PROBLEMS)
+        rng = np.random.default_rng(0)
+        directions = [rng.normal(size=tensor.shape) for tensor in tasks["weights"]]
+        lengths = np.sqrt(sum((d.reshape(PROBLEMS, -1) ** 2).sum(1) for d in directions))
+        directions = [tf.constant(d / lengths.reshape(-1, *[1] * (d.ndim - 1))) for d in directions]
+
+        def derivatives(problem):
+            weights, direction, task = problem
+
+            def along(tensors):
+                return tf.add_n(
+                    [tf.reduce_sum(a * b) for a, b in zip(tensors, direction, strict=True)]
+                )
+
+            with tf.GradientTape() as outer:
+                outer.watch(weights)
+                with tf.GradientTape() as inner:
+                    inner.watch(weights)
+                    loss = problems.loss(weights, task["data"], task["seed"])
+                slope = along(inner.gradient(loss, weights))
+            second = outer.gradient(
+                slope, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return loss, slope, along(second)
+
+        @tf.function(autograph=False)
+        def at(shift):
+            weights = [w + shift * d for w, d in zip(tasks["weights"], directions, strict=True)]
+            return tf.vectorized_map(
+                derivatives, (weights, directions, tasks), fallback_to_while_loop=False
+            )
+
+        _, slopes, seconds = at(tf.constant(0.0, tf.float64))
+        above, below = at(tf.constant(STEP, tf.float64)), at(tf.constant(-STEP, tf.float64))
+        assert slopes.dtype == tf.float64
+        for index, exact in ((0, slopes), (1, seconds)):
+            estimate = (above[index] - below[index]) / (2 * STEP)
+            scale = np.abs(exact).max() + 1e-3
+            np.testing.assert_allclose(exact / scale, estimate / scale, rtol=0, atol=tolerance)
+
+    return check
+
+
+@pytest.fixture
+def check_addresses():
+    """Checks that a problem depends on its own seed alone, and is another for another seed."""
+
+    def check(problems: Problems) -> None:
+        def made(step, first, last):
+            return tf.nest.flatten(problems.batch(step, first, last))
+
+        together, alone, again = made(3, 0, 4), made(3, 2, 3), made(3, 2, 3)
+        for whole, single, repeated in zip(together, alone, again, strict=True):
+            np.testing.assert_array_equal(whole[2:3], single)
+            np.testing.assert_array_equal(single, repeated)
+        starts = [problems.batch(step, 0, 2)["weights"] for step in (3, 4)]
+        for first, second in zip(*starts, strict=True):
+            assert not np.any(np.all(np.isclose(first, second), axis=tuple(range(1, first.ndim))))
+            assert not np.allclose(first[0], first[1])
+
+    return check

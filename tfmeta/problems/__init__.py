@@ -1,0 +1,1 @@
+"""Optimisation problems (optimizees): what a learned optimizer is trained and tested on."""
