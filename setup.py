@@ -35,6 +35,7 @@ setup(
         "importlib_resources",
         "matplotlib",
         "pillow",
+        "scikit-learn",
         # For Keras's callback of that name, which TensorFlow 2.21 no longer brings along.
         "tensorboard",
         "tqdm",
