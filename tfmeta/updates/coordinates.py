@@ -1,0 +1,60 @@
+"""The weights of a task as one list of coordinates, for rules that treat all alike."""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def count(tensors: Sequence[tf.Tensor]) -> int:
+    """How many coordinates tensors of known shapes have."""
+    return sum(_sizes(tensors))
+
+
+def join(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """All elements, one tensor after the other: [coordinates]."""
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+
+
+def split(flat: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The inverse of `join`.
+
+    Args:
+        flat: as many elements as `like` has.
+        like: tensors of the shapes to give back.
+    """
+    parts = tf.split(tf.reshape(flat, [-1]), _sizes(like))
+    return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+
+
+def means(rows: tf.Tensor, like: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The mean over the coordinates of each tensor: [tensors, features].
+
+    Args:
+        rows: [coordinates, features].
+        like: the tensors that have these coordinates.
+    """
+    parts = tf.split(rows, _sizes(like))
+    return tf.concat([tf.reduce_mean(part, axis=0, keepdims=True) for part in parts], axis=0)
+
+
+def spread(rows: tf.Tensor, like: Sequence[tf.Tensor]) -> tf.Tensor:
+    """A row for each tensor, repeated for all its coordinates: [coordinates, features].
+
+    Args:
+        rows: [tensors, features].
+        like: the tensors.
+    """
+    parts = tf.split(rows, len(like))
+    features = rows.shape[-1]
+    return tf.concat(
+        [
+            tf.broadcast_to(part, [size, features])
+            for part, size in zip(parts, _sizes(like), strict=True)
+        ],
+        axis=0,
+    )
+
+
+def _sizes(tensors: Sequence[tf.Tensor]) -> list[int]:
+    return [math.prod(tensor.shape) for tensor in tensors]
