@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-Tasks = dict[str, tf.Tensor]
+# Tensors by name, or nests of them, all with a leading task axis.
+Tasks = dict[str, Any]
 
 
 class TaskResult(NamedTuple):
@@ -59,22 +60,44 @@ def meta_loss(
         gradient. `outputs` with a leading task axis, and `sums`, carry no gradient.
     """
 
+    run = _stacked if stacked else _mapped
+
+    def compute(weights):
+        loss, gradients, outputs, sums = run(task_function, weights, tasks, signature, in_flight)
+        return loss, gradients, (outputs, sums)
+
+    loss, (outputs, sums) = with_gradient(compute, weights)
+    return TaskResult(loss, outputs, sums)
+
+
+def with_gradient(
+    compute: Callable[[list[tf.Tensor]], tuple[tf.Tensor, list[tf.Tensor], Any]],
+    weights: Sequence[tf.Tensor],
+) -> tuple[tf.Tensor, Any]:
+    """A loss whose gradient is computed along with it, as one operation to an outer tape.
+
+    Args:
+        compute: of the weights, to the loss, its gradient in each weight, and a nest of other
+            tensors.
+        weights: what the outer tape may watch.
+
+    Returns:
+        The loss, and the other tensors, which carry no gradient.
+    """
+    nest = None
+
     @tf.custom_gradient
     def batch(*weights):
-        run = _stacked if stacked else _mapped
-        loss, gradients, outputs, sums = run(
-            task_function, list(weights), tasks, signature, in_flight
-        )
+        nonlocal nest
+        loss, gradients, nest = compute(list(weights))
 
         def backward(upstream, *_):
             return [upstream * gradient for gradient in gradients]
 
-        return (loss, *outputs, *sums), backward
+        return (loss, *tf.nest.flatten(nest)), backward
 
     loss, *others = batch(*weights)
-    others = [tf.stop_gradient(tensor) for tensor in others]
-    outputs = len(signature.outputs)
-    return TaskResult(loss, others[:outputs], others[outputs:])
+    return loss, tf.nest.pack_sequence_as(nest, [tf.stop_gradient(other) for other in others])
 
 
 def _differentiate(task_function, weights, task):
@@ -95,14 +118,14 @@ def gradients_of(
 
 def count_of(tasks: Tasks) -> tf.Tensor:
     """How many tasks a batch holds (int32 scalar)."""
-    return tf.shape(next(iter(tasks.values())))[0]
+    return tf.shape(tf.nest.flatten(tasks)[0])[0]
 
 
 def _mapped(task_function, weights, tasks, signature, in_flight):
     count = count_of(tasks)
 
     def body(index, loss, gradients, stacks, sums):
-        task = {name: tensor[index] for name, tensor in tasks.items()}
+        task = tf.nest.map_structure(lambda tensor: tensor[index], tasks)
         result, task_gradients = _differentiate(task_function, weights, task)
         return (
             index + 1,
@@ -131,11 +154,7 @@ def _plus(totals, tensors):
 
 def _stacked(task_function, weights, tasks, signature, in_flight):
     del signature, in_flight  # needed only by a loop
-    result, gradients = tf.vectorized_map(
-        lambda task: _differentiate(task_function, weights, task),
-        tasks,
-        fallback_to_while_loop=False,
-    )
+    result, gradients = stack(lambda task: _differentiate(task_function, weights, task), tasks)
 
     def total(tensor):
         return tf.reduce_sum(tensor, axis=0)
@@ -148,22 +167,40 @@ def _stacked(task_function, weights, tasks, signature, in_flight):
     )
 
 
-def map_tasks(
-    function: Callable[[Tasks], Any],
-    tasks: Tasks,
-    signature: Any,
-    in_flight: int = 4,
-    stacked: bool = False,
-) -> Any:
-    """`function` of each task, the results with a leading task axis; carries no meta-gradient.
+def stack(function: Callable[[Any], Any], tasks: Any) -> Any:
+    """`function` of each task, all tasks at once.
+
+    A tape outside may differentiate the result where `function` holds no custom gradient, which
+    vectorising would lose. It is the quicker way, if weights that all tasks share are used many
+    times: their gradients add up within one product of matrices, rather than being made for each
+    task first.
 
     Args:
         function: of one task, to a nest of tensors.
-        tasks: tensors with a leading task axis.
-        signature: the same nest of `tf.TensorSpec`s.
-        in_flight: how many tasks may be at work at once.
-        stacked: run all tasks as one, see `meta_loss`.
+        tasks: a nest of tensors with a leading task axis.
+
+    Returns:
+        The nest with a leading task axis.
+    """
+    return tf.vectorized_map(function, tasks, fallback_to_while_loop=False)
+
+
+def for_each(
+    function: Callable[[Any], Any], tasks: Any, stacked: bool, in_flight: int = 4
+) -> Any:
+    """`function` of each task, the results with a leading task axis; differentiable.
+
+    Args:
+        function: of one task, to a nest of tensors.
+        tasks: a nest of tensors with a leading task axis.
+        stacked: run all tasks as one, see `stack`; else one by one.
+        in_flight: how many tasks may be at work at once, if not stacked.
     """
     if stacked:
-        return tf.vectorized_map(function, tasks, fallback_to_while_loop=False)
+        return stack(function, tasks)
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), tasks)
+    traced = tf.function(function, autograph=False).get_concrete_function(specs)
+    signature = tf.nest.map_structure(
+        lambda x: tf.TensorSpec(x.shape, x.dtype), traced.structured_outputs
+    )
     return tf.map_fn(function, tasks, fn_output_signature=signature, parallel_iterations=in_flight)

@@ -1,5 +1,6 @@
-"""The meta-training of a learner on a task source, resumable at any step."""
+"""The meta-training of a learner, resumable at any validation."""
 
+import abc
 import math
 import sys
 import time
@@ -11,9 +12,7 @@ import tqdm
 
 from tfmeta import checkpoints, distributed
 from tfmeta.errors import ArgumentError, NonFiniteError
-from tfmeta.evaluation import Evaluator
 from tfmeta.run_folder import RunFolder
-from tfmeta.tasks.task_source import TaskSource
 
 
 class Training(NamedTuple):
@@ -31,32 +30,47 @@ class Training(NamedTuple):
     tasks_per_second: float | None
 
 
-def train(
-    learner: keras.Model,
-    source: TaskSource,
-    validation: TaskSource,
-    folder: RunFolder,
-    *,
-    steps: int,
-    meta_batch: int,
-    validate_every: int,
-    validation_episodes: int,
-    resume: bool = False,
-) -> Training:
-    """Trains a compiled learner; every rank calls it.
+class Trainer(abc.ABC):
+    """What one kind of learner does between two checkpoints.
 
-    The step after a checkpoint depends on the checkpoint and the step's number alone, so a
-    training that was killed goes on, with the same number of ranks, as if it had not been.
+    Attributes:
+        learner: compiled; all that it learns is in its variables and its optimizer's.
+        meta_batch: tasks of a step, of all ranks together.
+    """
+
+    learner: keras.Model
+    meta_batch: int
+
+    @abc.abstractmethod
+    def advance(self, step: int, count: int, progress: "Progress") -> dict[str, float]:
+        """Takes the steps `step`, ... `step + count - 1`, and tells `progress` of each.
+
+        What it does depends on the learner's variables and on these numbers alone, so that a
+        training that was killed goes on, with the same number of ranks, as if it had not been.
+
+        Returns:
+            What to record of them.
+        """
+
+    @abc.abstractmethod
+    def validate(self) -> dict[str, Any]:
+        """What to record of the learner as it is now."""
+
+    @abc.abstractmethod
+    def merit(self, validation: dict[str, Any]) -> float:
+        """The greater, the better, of what `validate` gave."""
+
+
+def train(
+    trainer: Trainer, folder: RunFolder, *, steps: int, validate_every: int, resume: bool = False
+) -> Training:
+    """Trains a learner; every rank calls it.
 
     Args:
-        learner: built and compiled.
-        source: tasks to train on.
-        validation: tasks to choose the best weights by.
+        trainer: how its steps are taken.
         folder: where checkpoints and metrics go.
         steps: outer steps in all.
-        meta_batch: tasks of an outer step, of all ranks together.
         validate_every: outer steps between two validations; each ends with a checkpoint.
-        validation_episodes: tasks of a validation.
         resume: go on from the newest whole checkpoint of the folder.
 
     Raises:
@@ -66,27 +80,21 @@ def train(
     """
     started = time.monotonic()
     saved = checkpoints.Checkpoints(folder.checkpoints)
+    learner = trainer.learner
     step, rows = _resume(learner, folder, saved) if resume else (0, [])
-    validate = Evaluator(learner, validation, learner.test_inner_steps)
-    progress = _Progress(step, steps, meta_batch)
+    progress = Progress(step, steps, trainer.meta_batch)
     while step < steps:
         count = min(validate_every - step % validate_every, steps - step)
-        progress.first_step = step
-        history = learner.fit(
-            source.batches(meta_batch, step, count, distributed.rank(), distributed.size()),
-            callbacks=[progress],
-            verbose=0,
-        ).history
+        trained = trainer.advance(step, count, progress)
         step += count
-        score = validate(validation_episodes).results()
+        validation = trainer.validate()
         # A task may diverge in more inner steps than training takes; weights that are not finite
         # would make every loss from here on so, and are not saved.
         if not all(np.isfinite(weight).all() for weight in learner.get_weights()):
             raise NonFiniteError(step, math.nan)
         if distributed.is_main():
-            trained = {name: float(values[-1]) for name, values in history.items()}
-            rows = [*rows, {"step": step, "training": trained, "validation": score}]
-            if _is_best(rows):
+            rows = [*rows, {"step": step, "training": trained, "validation": validation}]
+            if _is_best(rows, trainer):
                 saved.save_best(learner)
             folder.write_metrics(rows)
             saved.save(learner, step)
@@ -95,7 +103,7 @@ def train(
 
 
 def _resume(learner, folder, saved):
-    """Restores on rank 0, from whose weights `fit` starts every rank; the step is told to all."""
+    """Restores on rank 0, from whose weights every rank starts; the step is told to all."""
     step, rows, problem = 0, [], None
     if distributed.is_main():
         try:
@@ -112,21 +120,18 @@ def _resume(learner, folder, saved):
     return step, rows
 
 
-def _is_best(rows):
-    def score(row):
-        validation = row["validation"]
-        value = validation["accuracy"] if "accuracy" in validation else -validation["mse"]
+def _is_best(rows, trainer):
+    def merit(row):
+        value = trainer.merit(row["validation"])
         return value if math.isfinite(value) else -math.inf
 
-    return score(rows[-1]) >= max(score(row) for row in rows)
+    return merit(rows[-1]) >= max(merit(row) for row in rows)
 
 
-class _Progress(keras.callbacks.Callback):
+class Progress:
     """Rank 0's progress bar; stops every rank at a meta-loss that is not finite."""
 
     def __init__(self, first_step: int, steps: int, meta_batch: int):
-        super().__init__()
-        self.first_step = first_step
         self.meta_batch = meta_batch
         self.seconds = 0.0
         self.steps = 0
@@ -140,14 +145,20 @@ class _Progress(keras.callbacks.Callback):
             mininterval=0.5,
         )
 
-    def on_train_begin(self, logs=None):
+    def pause(self) -> None:
+        """Leaves what comes before the end of the next step out of the tasks per second."""
         self.last = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def step(self, step: int, logs: dict[str, float]) -> None:
+        """Step number `step` has ended, with the meta-loss as `loss`.
+
+        Raises:
+            NonFiniteError: the meta-loss is not finite.
+        """
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             self.close()
-            raise NonFiniteError(self.first_step + batch, loss)
+            raise NonFiniteError(step, loss)
         now = time.monotonic()
         if self.last is not None:
             self.seconds += now - self.last
@@ -161,5 +172,5 @@ class _Progress(keras.callbacks.Callback):
     def tasks_per_second(self) -> float | None:
         return self.steps * self.meta_batch / self.seconds if self.seconds else None
 
-    def close(self):
+    def close(self) -> None:
         self.bar.close()

@@ -8,28 +8,29 @@ JSON object with the results; the output folder keeps checkpoints, metrics, the 
 picture.
 """
 
-import datetime
 import json
 
 from absl import flags
 
-from tfmeta.errors import ArgumentError
 from tfmeta.launch import launched_rank
-from tfmeta.run_folder import RunFolder
-from tfmeta.tools import options, program
+from tfmeta.tools import options, outer_loop, program, rules
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(options)
+flags.adopt_module_key_flags(outer_loop)
+rules.define("gradient_descent", ["gradient_descent", "meta_sgd", "lstm", "hierarchical_rnn"])
 
 _NAMES = (
     *options.NAMES,
-    *("inner_learning_rate", "inner_steps", "first_order", "filters", "max_pool", "batch_norm"),
-    *("dtype_policy", "stacked", "meta_batch", "steps", "outer_learning_rate", "outer_schedule"),
-    *("outer_clip", "validate_every", "validation_episodes"),
+    *outer_loop.NAMES,
+    *rules.NAMES,
+    *("inner_learning_rate", "inner_steps", "filters", "max_pool", "batch_norm", "dtype_policy"),
+    *("stacked", "steps", "validation_episodes"),
 )
-program.define_positive("inner_learning_rate", 0.4, "Rate of the inner gradient descent.")
+program.define_positive(
+    "inner_learning_rate", 0.4, "Rate of the inner gradient descent, the first one of meta_sgd."
+)
 program.define_count("inner_steps", 1, 1, "Inner steps in training.")
-flags.DEFINE_bool("first_order", False, "First-order MAML: leave out second derivatives.")
 program.define_count("filters", 64, 1, "Filters of each convolution.")
 flags.DEFINE_bool("max_pool", False, "Halve images by max-pooling (mini-ImageNet), not by strides.")
 flags.DEFINE_enum(
@@ -43,25 +44,12 @@ flags.DEFINE_enum(
     "dtype_policy", "float32", ["float32", "mixed_bfloat16", "float64"], "Keras's dtype policy."
 )
 flags.DEFINE_bool("stacked", False, "Run all tasks of a rank as one: for small dense networks.")
-program.define_count("meta_batch", 32, 1, "Tasks of an outer step, of all ranks together.")
 program.define_count("steps", 1000, 1, "Outer steps in all.")
-program.define_positive("outer_learning_rate", 1e-3, "Rate of Adam, the outer optimizer.")
-flags.DEFINE_enum(
-    "outer_schedule",
-    "constant",
-    ["constant", "cosine"],
-    "Whether the outer rate stays, or falls to zero along a cosine over --steps.",
-)
-program.define_positive("outer_clip", None, "Bound of each element of the meta-gradient.")
-program.define_count("validate_every", 500, 1, "Outer steps between validations and checkpoints.")
 program.define_count("validation_episodes", 200, 2, "Tasks of a validation.")
-flags.DEFINE_bool("resume", False, "Go on with the run in --output_dir, from its last checkpoint.")
 
 
 def main() -> None:
-    folder = RunFolder(FLAGS.output_dir or _new_folder())
-    if FLAGS.resume:
-        _adopt_run(folder)
+    folder = outer_loop.folder(_NAMES, {"episodes", "validation_episodes"}, length="steps")
     options.check_ranks("meta_batch", "episodes", "validation_episodes")
     with program.libraries_loading():
         data = options.Data()
@@ -73,6 +61,7 @@ def main() -> None:
 
         from tfmeta import MAML, checkpoints, distributed, report
         from tfmeta.evaluation import evaluate, examples
+        from tfmeta.trainers.few_shot import FewShotTrainer
         from tfmeta.training import train
 
         distributed.init()
@@ -87,6 +76,7 @@ def main() -> None:
         first_order=FLAGS.first_order,
         test_inner_steps=FLAGS.test_inner_steps,
         stacked=FLAGS.stacked,
+        update_rule=rules.rule(FLAGS.inner_learning_rate),
     )
     _compile(learner)
     main_rank = distributed.is_main()
@@ -94,14 +84,10 @@ def main() -> None:
         folder.write_flags(options.lines(_NAMES))
         print(f"{distributed.size()} rank(s), output in {folder.path}", flush=True)
     training = train(
-        learner,
-        source,
-        validation,
+        FewShotTrainer(learner, source, validation, FLAGS.meta_batch, FLAGS.validation_episodes),
         folder,
         steps=FLAGS.steps,
-        meta_batch=FLAGS.meta_batch,
         validate_every=FLAGS.validate_every,
-        validation_episodes=FLAGS.validation_episodes,
         resume=FLAGS.resume,
     )
     if main_rank:
@@ -131,20 +117,6 @@ def main() -> None:
     print(json.dumps(results), flush=True)
 
 
-def _new_folder() -> str:
-    if FLAGS.resume:
-        raise ArgumentError("output_dir", None, "--resume needs the folder of the run to resume.")
-    return f"runs/{datetime.datetime.now():%Y%m%d-%H%M%S}"
-
-
-def _adopt_run(folder: RunFolder) -> None:
-    changeable = {"episodes", "validation_episodes"}
-    stored = folder.read_flags()
-    if "--outer_schedule=constant" in stored:
-        changeable.add("steps")
-    options.adopt(stored, _NAMES, changeable)
-
-
 def _model(data: options.Data):
     from tfmeta.models import conv4, mlp
 
@@ -163,10 +135,7 @@ def _model(data: options.Data):
 def _compile(learner) -> None:
     import keras
 
-    rate = FLAGS.outer_learning_rate
-    if FLAGS.outer_schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, FLAGS.steps)
-    optimizer = keras.optimizers.Adam(rate, clipvalue=FLAGS.outer_clip)
+    optimizer = outer_loop.optimizer(FLAGS.steps)
     if FLAGS.dataset == options.SINUSOID:
         learner.compile(optimizer, loss="mse")
     else:

@@ -10,8 +10,13 @@ import tensorflow as tf
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
 from tfmeta.functional import FunctionalModel, State
+from tfmeta.inner_loop import inner_step
 from tfmeta.learners import keras_model
-from tfmeta.updates import GradientDescent
+from tfmeta.updates import GradientDescent, UpdateRule
+from tfmeta.updates.hand_made import check_rate
+
+# The initial weights, and the parameters of the update rule.
+Learned = tuple[list[tf.Tensor], list[tf.Tensor]]
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -47,6 +52,9 @@ class MAML(keras.Model):
             in training.
         tasks_in_flight: how many tasks may be at work at once, see `engine.meta_loss`.
         stacked: run the tasks as one, for small dense models, see `engine.meta_loss`.
+        update_rule: how the inner steps move; by default gradient descent with
+            `inner_learning_rate`. Parameters that it has are learned along with the initial
+            weights: learned rates (Li et al. 2017), a learned rule (Ravi and Larochelle 2017).
 
     Raises:
         ArgumentError: a number is out of range; the model computes in float16, whose loss scaling
@@ -63,6 +71,7 @@ class MAML(keras.Model):
         test_inner_steps: int | None = None,
         tasks_in_flight: int = 4,
         stacked: bool = False,
+        update_rule: UpdateRule | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -75,7 +84,8 @@ class MAML(keras.Model):
                 raise ArgumentError(argument, count, "give a whole number of at least 1.")
         keras_model.check(model, second_order=not first_order)
         self.model = model
-        self.update_rule = GradientDescent(inner_learning_rate)
+        self.inner_learning_rate = check_rate("inner_learning_rate", inner_learning_rate)
+        self.update_rule = update_rule or GradientDescent(inner_learning_rate)
         self.inner_steps = inner_steps
         self.first_order = bool(first_order)
         self.test_inner_steps = test_inner_steps or inner_steps
@@ -83,29 +93,35 @@ class MAML(keras.Model):
         self.stacked = bool(stacked)
         # Horovod's operations have no XLA kernel on a CPU, so a step cannot be compiled as a whole.
         self.supports_jit = False
-        self.built = model.built
+        if model.built:
+            self._build_rule()
 
     # The algorithm.
 
     def inner_loop(
-        self, functional: FunctionalModel, state: State, weights: Sequence[tf.Tensor], x, y, steps
+        self, functional: FunctionalModel, state: State, learned: Learned, task, steps: int
     ) -> Iterator[tuple[list[tf.Tensor], State]]:
         """theta_i+1 = update(theta_i, gradient of the support loss at theta_i), for i < steps.
 
         Yields:
             The weights and the model's state before the first step and after each.
         """
-        weights = list(weights)
-        rule_state = self.update_rule.initial_state(weights)
+        weights, parameters = learned
+        state = self._task_state(functional, state, task)
+        seed = task.get("seed", tf.zeros([2], tf.int32))
+        rule_state = self.update_rule.initial_state(parameters, weights, seed)
         yield weights, state
         for _ in range(steps):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(weights)
-                loss, _, state = functional.loss_on(weights, state, x, y, training=True)
-            gradients = engine.gradients_of(tape, loss, weights)
-            if self.first_order:
-                gradients = [tf.stop_gradient(gradient) for gradient in gradients]
-            weights, rule_state = self.update_rule.update(weights, gradients, rule_state)
+
+            def support_loss(weights, state=state):
+                loss, _, state = functional.loss_on(
+                    weights, state, task["support_x"], task["support_y"], training=True
+                )
+                return loss, state
+
+            _, state, weights, rule_state = inner_step(
+                support_loss, self.update_rule, parameters, weights, rule_state, self.first_order
+            )
             yield weights, state
 
     def meta_loss(self, tasks: engine.Tasks) -> engine.TaskResult:
@@ -120,14 +136,9 @@ class MAML(keras.Model):
         probe = functional.probe(_example_spec(tasks["query_x"]))
         state = functional.state()
 
-        def task_function(weights, task):
+        def task_function(learned, task):
             *_, (adapted, task_state) = self.inner_loop(
-                functional,
-                self._task_state(functional, state, task),
-                weights,
-                task["support_x"],
-                task["support_y"],
-                self.inner_steps,
+                functional, state, self._parted(learned), task, self.inner_steps
             )
             loss, prediction, task_state = functional.loss_on(
                 adapted, task_state, task["query_x"], task["query_y"], training=True
@@ -136,19 +147,19 @@ class MAML(keras.Model):
                 loss, (loss, prediction), [task_state[index] for index in probe.moving]
             )
 
-        weights = functional.weights()
-        scalar = tf.TensorSpec([], weights[0].dtype)
+        learned = self._learned()
+        scalar = tf.TensorSpec([], learned[0].dtype)
         signature = engine.TaskResult(
             scalar,
             (scalar, probe.output),
             [tf.TensorSpec(state[index].shape, state[index].dtype) for index in probe.moving],
         )
         return engine.meta_loss(
-            task_function, weights, tasks, signature, self.tasks_in_flight, self.stacked
+            task_function, learned, tasks, signature, self.tasks_in_flight, self.stacked
         )
 
     def train_step(self, tasks):
-        variables = self.model.trainable_variables
+        variables = self.trainable_variables
         with tf.GradientTape() as tape:
             loss, (losses, prediction), sums = self.meta_loss(tasks)
         gradients = distributed.summing_tape(tape).gradient(loss, [v.value for v in variables])
@@ -176,18 +187,12 @@ class MAML(keras.Model):
             [tasks, steps + 1, query examples, ...].
         """
         functional = self._functional()
-        weights, state = functional.weights(), functional.state()
-        output = functional.probe(_example_spec(tasks["query_x"])).output
+        learned, state = self._learned(), functional.state()
 
         def task_function(task):
             results = []
             for adapted, task_state in self.inner_loop(
-                functional,
-                self._task_state(functional, state, task),
-                weights,
-                task["support_x"],
-                task["support_y"],
-                steps,
+                functional, state, self._parted(learned), task, steps
             ):
                 results.append(
                     functional.loss_on(
@@ -197,11 +202,7 @@ class MAML(keras.Model):
             losses, predictions = zip(*results, strict=True)
             return tf.stack(losses), tf.stack(predictions)
 
-        signature = (
-            tf.TensorSpec([steps + 1], weights[0].dtype),
-            tf.TensorSpec([steps + 1, *output.shape], output.dtype),
-        )
-        return engine.map_tasks(task_function, tasks, signature, self.tasks_in_flight, self.stacked)
+        return engine.for_each(task_function, tasks, self.stacked, self.tasks_in_flight)
 
     def test_step(self, tasks):
         losses, predictions = self.adapted_predictions(tasks, self.test_inner_steps)
@@ -220,7 +221,7 @@ class MAML(keras.Model):
         if not self.model.built:
             self.model(tf.zeros([1, *input_shape[1:]]))
             keras_model.check(self.model, second_order=not self.first_order)
-        self.built = True
+        self._build_rule()
 
     def fit(self, x=None, **kwargs):
         """`keras.Model.fit` on a dataset of meta-batches; every rank calls it with its share.
@@ -235,8 +236,8 @@ class MAML(keras.Model):
         """
         self._prepare(x)
         if self.optimizer is not None:
-            self.optimizer.build(self.model.trainable_variables)
-            distributed.broadcast([*self.model.variables, *self.optimizer.variables])
+            self.optimizer.build(self.trainable_variables)
+            distributed.broadcast([*self.variables, *self.optimizer.variables])
         # Keras would shuffle and, on a dataset, warn that it cannot.
         kwargs.setdefault("shuffle", False)
         return super().fit(x, **keras_model.for_this_rank(kwargs))
@@ -275,8 +276,9 @@ class MAML(keras.Model):
 
         @tf.function(autograph=False)
         def last(x, y):
-            state = functional.seeded(functional.state(), tf.constant([seed, 0]))
-            *_, adapted = self.inner_loop(functional, state, functional.weights(), x, y, steps)
+            task = {"support_x": x, "support_y": y, "seed": tf.constant([seed, 0])}
+            learned = self._parted(self._learned())
+            *_, adapted = self.inner_loop(functional, functional.state(), learned, task, steps)
             return adapted
 
         weights, state = last(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
@@ -286,26 +288,41 @@ class MAML(keras.Model):
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.model),
-            "inner_learning_rate": self.update_rule.learning_rate,
+            "inner_learning_rate": self.inner_learning_rate,
             "inner_steps": self.inner_steps,
             "first_order": self.first_order,
             "test_inner_steps": self.test_inner_steps,
             "tasks_in_flight": self.tasks_in_flight,
             "stacked": self.stacked,
+            "update_rule": keras.saving.serialize_keras_object(self.update_rule),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        config["model"] = keras.saving.deserialize_keras_object(
-            config["model"], custom_objects=custom_objects
-        )
+        for name in ("model", "update_rule"):
+            config[name] = keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
         return cls(**config)
 
     def _functional(self) -> FunctionalModel:
         if not self.compiled or self.loss is None:
             raise ArgumentError("loss", None, "compile the learner with a loss first.")
         return FunctionalModel(self.model, keras.losses.get(self.loss))
+
+    def _learned(self) -> list[tf.Tensor]:
+        """All that is learned, as tensors: the initial weights, then the rule's parameters."""
+        return [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
+
+    def _parted(self, learned: Sequence[tf.Tensor]) -> Learned:
+        count = len(self.model.trainable_variables)
+        return list(learned[:count]), list(learned[count:])
+
+    def _build_rule(self) -> None:
+        if not self.update_rule.built:
+            self.update_rule.build([list(v.shape) for v in self.model.trainable_variables])
+        self.built = True
 
     def _task_state(self, functional, state, task):
         if not functional.seeds:

@@ -1,6 +1,21 @@
 """Update rules: how weights move along their gradient inside a task."""
 
+from tfmeta.updates.adam import Adam
 from tfmeta.updates.gradient_descent import GradientDescent
+from tfmeta.updates.hierarchical_rnn import HierarchicalRNN
+from tfmeta.updates.lstm import CoordinatewiseLSTM
+from tfmeta.updates.meta_sgd import MetaSGD
+from tfmeta.updates.momentum import Momentum
+from tfmeta.updates.rmsprop import RMSprop
 from tfmeta.updates.update_rule import UpdateRule
 
-__all__ = ["GradientDescent", "UpdateRule"]
+__all__ = [
+    "Adam",
+    "CoordinatewiseLSTM",
+    "GradientDescent",
+    "HierarchicalRNN",
+    "MetaSGD",
+    "Momentum",
+    "RMSprop",
+    "UpdateRule",
+]

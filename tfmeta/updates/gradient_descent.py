@@ -1,13 +1,8 @@
 """Plain gradient descent, the inner rule of MAML."""
 
-import math
-from collections.abc import Sequence
-from typing import Any
-
 import keras
-import tensorflow as tf
 
-from tfmeta.errors import ArgumentError
+from tfmeta.updates.hand_made import check_rate
 from tfmeta.updates.update_rule import UpdateRule
 
 
@@ -22,24 +17,19 @@ class GradientDescent(UpdateRule):
         ArgumentError: the rate is not a positive finite number.
     """
 
-    def __init__(self, learning_rate: float):
-        if not (learning_rate > 0 and math.isfinite(learning_rate)):
-            raise ArgumentError(
-                "inner_learning_rate", learning_rate, "give a positive finite number."
-            )
-        self.learning_rate = float(learning_rate)
+    def __init__(self, learning_rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.learning_rate = check_rate("learning_rate", learning_rate)
 
-    def initial_state(self, weights: Sequence[tf.Tensor]) -> tuple[()]:
+    def initial_state(self, parameters, weights, seed):
         return ()
 
-    def update(
-        self, weights: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], state: Any
-    ) -> tuple[list[tf.Tensor], Any]:
+    def update(self, parameters, weights, gradients, state):
         moved = [
             weight - self.learning_rate * gradient
             for weight, gradient in zip(weights, gradients, strict=True)
         ]
         return moved, state
 
-    def get_config(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate}
+    def get_config(self):
+        return {**super().get_config(), "learning_rate": self.learning_rate}

@@ -1,0 +1,291 @@
+"""The training of an update rule on optimisation problems, by truncated unrolls."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed, engine
+from tfmeta.errors import ArgumentError
+from tfmeta.inner_loop import inner_step
+from tfmeta.learners.unroll_lengths import Lengths
+from tfmeta.problems.problems import Problems
+from tfmeta.tasks import random_numbers
+from tfmeta.tasks.task_source import share
+from tfmeta.updates import UpdateRule
+
+# Of Wichrowska's meta-loss, log(f / (f_0 + e) + e).
+_EPSILON = 1e-6
+
+
+class Carried(NamedTuple):
+    """Where the training of each of many problems stands; every tensor has a leading problem axis.
+
+    Attributes:
+        weights: of the problems.
+        rule_state: the update rule's memory.
+        first_loss: the full loss before the first step.
+    """
+
+    weights: list[tf.Tensor]
+    rule_state: Any
+    first_loss: tf.Tensor
+
+
+class Unroll(NamedTuple):
+    """What a part of the training of many problems was.
+
+    Attributes:
+        loss: the sum of the meta-losses over the problems, a scalar.
+        carried: where the problems stand after it.
+    """
+
+    loss: tf.Tensor
+    carried: Carried
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class OptimizerLearner(keras.Model):
+    """Trains an update rule to minimise quickly (Andrychowicz et al. 2016, Wichrowska et al. 2017).
+
+    The rule takes the steps of a problem's training; the gradient of the meta-loss over an unroll
+    of them, in the rule's parameters and averaged over the problems, moves the parameters. From
+    one unroll to the next weights and state are carried on without their gradient. Under
+    `horovodrun` each rank holds a share of the problems.
+
+    `compile` takes the outer Keras optimizer.
+
+    Args:
+        rule: the update rule to train.
+        meta_loss: `"sum"`, of f(theta_t) over the unroll (Andrychowicz, equation 3), each on the
+            batch of its step; or `"log_ratio"`, the mean of log(f(theta_t) / (f(theta_0) + 1e-6)
+            + 1e-6), f on all data (Wichrowska, section 4.3).
+        first_order: let no derivative through the problem's gradient, as Andrychowicz does and
+            Wichrowska does not.
+        xla: compile the unrolls with XLA; it pays for small problems.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the rule has nothing to train.
+    """
+
+    def __init__(
+        self,
+        rule: UpdateRule,
+        meta_loss: str = "sum",
+        first_order: bool = True,
+        xla: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if meta_loss not in ("sum", "log_ratio"):
+            raise ArgumentError("meta_loss", meta_loss, "give sum or log_ratio.")
+        if not rule.built:
+            rule.build([])
+        if not rule.trainable_variables:
+            raise ArgumentError("rule", rule.name, "it has nothing to learn; give a learned rule.")
+        self.rule = rule
+        self.meta_loss = meta_loss
+        self.first_order = bool(first_order)
+        self.xla = bool(xla)
+        self.built = True
+        self._graphs: dict[Any, Any] = {}
+
+    # The algorithm.
+
+    def start(self, problems: Problems, tasks: engine.Tasks) -> Carried:
+        """The beginning of the training of problems.
+
+        Args:
+            problems: the family.
+            tasks: problems of it, as `Problems.batch` gives them.
+        """
+        parameters = self.rule.parameters()
+
+        def one(task):
+            state = self.rule.initial_state(parameters, task["weights"], task["seed"])
+            first_loss = problems.full_loss(task["weights"], task["data"])
+            return Carried(list(task["weights"]), state, first_loss)
+
+        return engine.for_each(one, tasks, problems.stackable)
+
+    def unroll(
+        self,
+        problems: Problems,
+        parameters: Sequence[tf.Tensor],
+        tasks: engine.Tasks,
+        carried: Carried,
+        first_step: tf.Tensor | int,
+        steps: tf.Tensor | int,
+    ) -> Unroll:
+        """Some steps of the training of problems, differentiable in the rule's parameters.
+
+        Args:
+            problems: the family.
+            parameters: of the rule.
+            tasks: problems of the family, as `Problems.batch` gives them.
+            carried: where they stand.
+            first_step: how many steps they have taken.
+            steps: how many to take. An int is unrolled into the graph, which runs a sixth faster;
+                a tensor makes a loop, whose length may differ from call to call.
+        """
+
+        def batch_loss(weights, task, step):
+            return problems.loss(
+                weights, task["data"], random_numbers.fold_in(task["seed"], step + 1)
+            )
+
+        def log_ratio(weights, task, first_loss):
+            full_loss = problems.full_loss(weights, task["data"])
+            return tf.math.log(full_loss / (first_loss + _EPSILON) + _EPSILON)
+
+        def body(index, loss, weights, rule_state):
+            def one(problem):
+                task, weights, rule_state, first_loss = problem
+                taken = inner_step(
+                    lambda weights: (batch_loss(weights, task, first_step + index), None),
+                    self.rule,
+                    parameters,
+                    weights,
+                    rule_state,
+                    self.first_order,
+                )
+                if self.meta_loss == "sum":
+                    return taken.loss, taken.weights, taken.rule_state
+                return log_ratio(taken.weights, task, first_loss), taken.weights, taken.rule_state
+
+            terms, weights, rule_state = engine.for_each(
+                one, (tasks, weights, rule_state, carried.first_loss), problems.stackable
+            )
+            return index + 1, loss + tf.reduce_sum(terms), weights, rule_state
+
+        loop = (0, tf.zeros([], carried.first_loss.dtype), carried.weights, carried.rule_state)
+        if isinstance(steps, int):
+            for _ in range(steps):
+                loop = body(*loop)
+        else:
+            loop = tf.while_loop(lambda index, *_: index < steps, body, loop)
+        _, loss, weights, rule_state = loop
+        if self.meta_loss == "sum":
+            # So far it holds the loss before each step; what the last step reached counts too.
+            final = engine.for_each(
+                lambda problem: batch_loss(problem[0], problem[1], first_step + steps),
+                (weights, tasks),
+                problems.stackable,
+            )
+            loss += tf.reduce_sum(final)
+        else:
+            loss /= tf.cast(steps, loss.dtype)
+        return Unroll(loss, Carried(weights, rule_state, carried.first_loss))
+
+    def meta_gradient(
+        self,
+        problems: Problems,
+        tasks: engine.Tasks,
+        carried: Carried,
+        first_step: tf.Tensor | int,
+        steps: tf.Tensor | int,
+    ) -> tuple[list[tf.Tensor], Unroll]:
+        """The gradient of the meta-loss, summed over the problems of all ranks.
+
+        Args:
+            problems: the family.
+            tasks: this rank's problems.
+            carried: where they stand.
+            first_step: how many steps they have taken.
+            steps: how many to take, see `unroll`.
+
+        Returns:
+            The gradient in each of the rule's parameters, and this rank's `Unroll`.
+        """
+
+        @tf.function(autograph=False, jit_compile=self.xla)
+        def compute(parameters, tasks, carried, first_step):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(parameters)
+                unroll = self.unroll(problems, parameters, tasks, carried, first_step, steps)
+            return unroll.loss, engine.gradients_of(tape, unroll.loss, parameters), unroll.carried
+
+        parameters = [variable.value for variable in self.rule.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss, after = engine.with_gradient(
+                lambda parameters: compute(parameters, tasks, carried, first_step),
+                self.rule.parameters(),
+            )
+        return distributed.summing_tape(tape).gradient(loss, parameters), Unroll(loss, after)
+
+    def meta_iteration(
+        self, problems: Problems, step: int, meta_batch: int, lengths: Lengths
+    ) -> float:
+        """Trains problems from their start, updating the rule after every unroll.
+
+        Every rank calls it. Elements of the merged gradient that are not finite count as zero, as
+        in Wichrowska's public code: one problem that diverges must not spoil the rule.
+
+        Args:
+            problems: the family.
+            step: the address of the problems.
+            meta_batch: how many problems, on all ranks together.
+            lengths: the number of steps of each unroll.
+
+        Returns:
+            The mean of the meta-loss (itself a mean over the problems) over those unrolls where it
+            is finite; NaN where it is in none.
+        """
+        key = (problems, meta_batch)
+        if key not in self._graphs:
+            self._graphs[key] = self._traced(problems, meta_batch)
+        start, update = self._graphs[key]
+        tasks, carried = start(tf.constant(step))
+        losses, done = [], 0
+        for length in lengths.steps:
+            steps = length if lengths.fixed else tf.constant(length)
+            loss, carried = update(tasks, carried, tf.constant(done), steps)
+            losses.append(loss)
+            done += length
+        finite = [loss for loss in np.array(losses) if np.isfinite(loss)]
+        return float(np.mean(finite)) if finite else math.nan
+
+    def _traced(self, problems, meta_batch):
+        mine = share(meta_batch, distributed.rank(), distributed.size())
+
+        @tf.function(autograph=False)
+        def start(step):
+            tasks = problems.batch(step, mine.start, mine.stop)
+            return tasks, self.start(problems, tasks)
+
+        @tf.function(autograph=False)
+        def update(tasks, carried, first_step, steps):
+            gradients, unroll = self.meta_gradient(problems, tasks, carried, first_step, steps)
+            means = [gradient / meta_batch for gradient in gradients]
+            self.optimizer.apply_gradients(
+                (tf.where(tf.math.is_finite(mean), mean, tf.zeros_like(mean)), variable)
+                for mean, variable in zip(means, self.rule.trainable_variables, strict=True)
+            )
+            return distributed.add([unroll.loss])[0] / meta_batch, unroll.carried
+
+        return start, update
+
+    # What Keras asks of a model.
+
+    def call(self, inputs, training=None):
+        raise NotImplementedError("an optimizer learner predicts nothing")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rule": keras.saving.serialize_keras_object(self.rule),
+            "meta_loss": self.meta_loss,
+            "first_order": self.first_order,
+            "xla": self.xla,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        config["rule"] = keras.saving.deserialize_keras_object(
+            config["rule"], custom_objects=custom_objects
+        )
+        return cls(**config)

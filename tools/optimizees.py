@@ -1,0 +1,45 @@
+"""The flag that names optimisation problems, and the families that it stands for."""
+
+from absl import flags
+
+from tfmeta.errors import ArgumentError
+from tfmeta.tools import options
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_list(
+    "problem",
+    ["quadratic"],
+    "Names of problem types, with commas between them, such as quadratic, wichrowska (its five "
+    "types), or image_network (on the images of --dataset).",
+)
+
+NAMES = ("problem",)
+
+
+def families(part: str, random_scaling: float | None = None) -> list:
+    """The families of all problems named, each with seeds of its own.
+
+    Args:
+        part: `"train"`, `"validation"` or `"test"`, which have no problem in common.
+        random_scaling: spread of the factors to scale coordinates by; None for none.
+
+    Raises:
+        ArgumentError: naming the flag.
+    """
+    from tfmeta.problems.registry import problems_named
+
+    if not FLAGS.problem:
+        raise ArgumentError("problem", None, "name at least one problem type.")
+    images = None
+    if any("image" in name for name in FLAGS.problem):
+        images = options.Data(whole=True).parts["all"]
+    seed = 4 * FLAGS.seed + ("train", "validation", "test").index(part)
+    found = [
+        family for name in FLAGS.problem for family in problems_named(name, seed, images=images)
+    ]
+    if random_scaling is not None:
+        from tfmeta.problems.scaled import ScaledCoordinates
+
+        found = [ScaledCoordinates(family, random_scaling) for family in found]
+    return found

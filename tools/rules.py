@@ -1,0 +1,45 @@
+"""The flags that choose an update rule."""
+
+from absl import flags
+
+from tfmeta.tools.program import define_positive
+
+FLAGS = flags.FLAGS
+
+NAMES = ("update_rule", "cell", "lstm_inputs", "log_sign_p", "output_scale")
+
+
+def define(default: str, rules: list[str]) -> None:
+    """Defines them, with the rules that a binary takes."""
+    flags.DEFINE_enum("update_rule", default, rules, "How weights move along their gradient.")
+    flags.DEFINE_enum("cell", "gru", ["gru", "lstm"], "Cells of the hierarchical RNN.")
+    flags.DEFINE_enum(
+        "lstm_inputs", "log_sign", ["log_sign", "scaled"], "How the LSTM is shown a gradient."
+    )
+    define_positive("log_sign_p", 10.0, "p of the LSTM's log-sign inputs.")
+    define_positive("output_scale", 0.1, "Factor of the LSTM's output.")
+
+
+def rule(learning_rate: float = 0.01):
+    """The rule that the flags name.
+
+    Args:
+        learning_rate: of gradient descent, and the first one of Meta-SGD.
+    """
+    from tfmeta.updates import CoordinatewiseLSTM, GradientDescent, HierarchicalRNN, MetaSGD
+
+    match FLAGS.update_rule:
+        case "gradient_descent":
+            return GradientDescent(learning_rate)
+        case "meta_sgd":
+            return MetaSGD(learning_rate)
+        case "lstm":
+            return CoordinatewiseLSTM(
+                inputs=FLAGS.lstm_inputs,
+                p=FLAGS.log_sign_p,
+                output_scale=FLAGS.output_scale,
+                seed=FLAGS.seed,
+            )
+        case "hierarchical_rnn":
+            return HierarchicalRNN(cell=FLAGS.cell, seed=FLAGS.seed)
+    raise AssertionError(FLAGS.update_rule)
