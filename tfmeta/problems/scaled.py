@@ -1,0 +1,61 @@
+"""Problems whose coordinates are scaled at random."""
+
+import math
+
+import tensorflow as tf
+
+from tfmeta.errors import ArgumentError
+from tfmeta.problems.problems import Problems
+from tfmeta.tasks import random_numbers
+
+
+class ScaledCoordinates(Problems):
+    """g(theta) = f(c theta) with a random factor c for each coordinate (Lv et al. 2017).
+
+    log c is spread evenly over [-spread, spread], and theta starts at w / c, where f starts at w:
+    the losses are the same, while a rule that was trained so cannot rely on the scale of
+    gradients. The public code has a spread of 3.
+
+    Args:
+        problems: the family f.
+        spread: the largest absolute value of log c.
+
+    Raises:
+        ArgumentError: the spread is not a number of at least 0.
+    """
+
+    def __init__(self, problems: Problems, spread: float):
+        super().__init__(problems.seed)
+        if not 0 <= spread < math.inf:
+            raise ArgumentError("spread", spread, "give a number of at least 0.")
+        self.problems, self.spread = problems, spread
+        self.name = f"scaled_{problems.name}"
+        self.metric, self.stackable = problems.metric, problems.stackable
+
+    def tasks(self, seeds):
+        tasks = self.problems.tasks(random_numbers.fold_in(seeds, 0))
+        factors = []
+        for number, tensor in enumerate(tasks["weights"]):
+            own = random_numbers.fold_in(seeds, 1 + number)
+            logs = random_numbers.uniform(own, tensor.shape[1:], -self.spread, self.spread)
+            factors.append(tf.cast(tf.exp(logs), tensor.dtype))
+        return {
+            "weights": [w / c for w, c in zip(tasks["weights"], factors, strict=True)],
+            "data": {"data": tasks["data"], "factors": factors},
+        }
+
+    def loss(self, weights, data, seed):
+        return self.problems.loss(_scaled(weights, data), data["data"], seed)
+
+    def full_loss(self, weights, data):
+        return self.problems.full_loss(_scaled(weights, data), data["data"])
+
+    def held_out_loss(self, weights, data):
+        return self.problems.held_out_loss(_scaled(weights, data), data["data"])
+
+    def score(self, weights, data):
+        return self.problems.score(_scaled(weights, data), data["data"])
+
+
+def _scaled(weights, data):
+    return [c * w for c, w in zip(data["factors"], weights, strict=True)]
