@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmeta.errors import ArgumentError
+from tfmeta.problems.registry import NAMES, problems_named
+from tfmeta.tasks.glyphs import glyphs
+
+COUNTS = {
+    "quadratic": 1,
+    "quadratic_normal": 1,
+    "wichrowska_quadratic": 4,
+    "bowl": 4,
+    "two_dimensional": 9,
+    "softmax_regression": 4,
+    "fully_connected": 12,
+    "fully_connected_relu": 12,
+    "wichrowska": 33,
+    "image_network": 1,
+    "image_network_40": 1,
+    "image_network_2x20": 1,
+    "image_network_relu": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return glyphs(classes=12, examples=5, size=8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_families_have_names_and_seeds_of_their_own(name, images):
+    families = problems_named(name, 5, images)
+    plain = name.removeprefix("noisy_")
+    assert len(families) == COUNTS[plain]
+    assert len({family.name for family in families}) == len(families)
+    assert all(family.seed == 5 for family in families)
+    if plain != name:
+        expected = [f"noisy_{family.name}" for family in problems_named(plain)]
+        assert [family.name for family in families] == expected
+
+
+def test_no_two_types_share_a_family(images):
+    names = [
+        family.name
+        for name in NAMES
+        if not name.endswith("wichrowska")
+        for family in problems_named(name, 0, images)
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_every_family_gives_a_finite_loss_that_is_not_negative(images):
+    for family in [*problems_named("quadratic"), *problems_named("wichrowska")]:
+
+        def losses(task, family=family):
+            arguments = task["weights"], task["data"]
+            return family.loss(*arguments, task["seed"]), family.full_loss(*arguments)
+
+        task = tf.nest.map_structure(lambda tensor: tensor[0], family.batch(0, 0, 1))
+        for loss in losses(task):
+            assert loss.shape == () and np.isfinite(loss) and loss >= 0
+
+
+def test_the_published_sizes():
+    shapes = {
+        family.name: family.batch(0, 0, 1)["weights"][0].shape[1:]
+        for name in ("quadratic", "wichrowska_quadratic", "softmax_regression")
+        for family in problems_named(name)
+    }
+    assert shapes == {
+        "quadratic_10": (10,),
+        "quadratic_normal_20": (20,),
+        "quadratic_normal_25": (25,),
+        "quadratic_normal_50": (50,),
+        "quadratic_normal_100": (100,),
+        "softmax_regression_10": (10, 2),
+        "softmax_regression_100": (100, 2),
+        "softmax_regression_200": (200, 2),
+        "softmax_regression_256": (256, 2),
+    }
+    assert [f.batch_size for f in problems_named("softmax_regression")] == [100, 50, 20, 100]
+    batch_sizes = [f.batch_size for f in problems_named("fully_connected")]
+    assert batch_sizes == [10, 200, 100, 64, 128, 16] * 2
+
+
+def test_image_networks_tell_the_first_ten_classes_apart(images):
+    [family] = problems_named("image_network_2x20", 0, images)
+    shapes = [tensor.shape[1:] for tensor in family.batch(0, 0, 1)["weights"]]
+    assert shapes == [(64, 20), (20,), (20, 20), (20,), (20, 10), (10,)]
+    [negative] = problems_named("image_network_2x20", 0, images, invert=True)
+    np.testing.assert_allclose(negative.held_out(())[0], 1 - family.held_out(())[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cubic", "noisy_cubic", "noisy_image_network", ""])
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(ArgumentError, match=f"^problem={name}: choose one of quadratic, "):
+        problems_named(name)
+
+
+def test_an_image_network_without_images_is_refused():
+    with pytest.raises(ArgumentError, match="^problem=image_network: it needs images"):
+        problems_named("image_network")
