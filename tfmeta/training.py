@@ -19,7 +19,8 @@ class Training(NamedTuple):
     """What a training was.
 
     Attributes:
-        rows: one for each validation, as in `metrics.jsonl`.
+        rows: one for each validation, as in `metrics.jsonl`: `step`, how many there have been,
+            `seconds` that they took, without validation, and what `advance` and `validate` gave.
         seconds: its duration, validation included.
         tasks_per_second: of the training steps alone, without the first, which traces the graph;
             None where there was no other.
@@ -82,10 +83,13 @@ def train(
     saved = checkpoints.Checkpoints(folder.checkpoints)
     learner = trainer.learner
     step, rows = _resume(learner, folder, saved) if resume else (0, [])
+    seconds = rows[-1]["seconds"] if rows else 0.0
     progress = Progress(step, steps, trainer.meta_batch)
     while step < steps:
         count = min(validate_every - step % validate_every, steps - step)
+        before = time.monotonic()
         trained = trainer.advance(step, count, progress)
+        seconds += time.monotonic() - before
         step += count
         validation = trainer.validate()
         # A task may diverge in more inner steps than training takes; weights that are not finite
@@ -93,7 +97,8 @@ def train(
         if not all(np.isfinite(weight).all() for weight in learner.get_weights()):
             raise NonFiniteError(step, math.nan)
         if distributed.is_main():
-            rows = [*rows, {"step": step, "training": trained, "validation": validation}]
+            row = {"step": step, "seconds": seconds, "training": trained, "validation": validation}
+            rows = [*rows, row]
             if _is_best(rows, trainer):
                 saved.save_best(learner)
             folder.write_metrics(rows)

@@ -17,11 +17,14 @@ flags.DEFINE_list(
 NAMES = ("problem",)
 
 
-def families(part: str, random_scaling: float | None = None) -> list:
+def families(
+    part: str, names: list[str] | None = None, random_scaling: float | None = None
+) -> list:
     """The families of all problems named, each with seeds of its own.
 
     Args:
         part: `"train"`, `"validation"` or `"test"`, which have no problem in common.
+        names: of types of problems; those of `--problem` by default.
         random_scaling: spread of the factors to scale coordinates by; None for none.
 
     Raises:
@@ -29,14 +32,15 @@ def families(part: str, random_scaling: float | None = None) -> list:
     """
     from tfmeta.problems.registry import problems_named
 
-    if not FLAGS.problem:
+    names = FLAGS.problem if names is None else names
+    if not names:
         raise ArgumentError("problem", None, "name at least one problem type.")
     images = None
-    if any("image" in name for name in FLAGS.problem):
+    if any("image" in name for name in names):
         images = options.Data(whole=True).parts["all"]
     seed = 4 * FLAGS.seed + ("train", "validation", "test").index(part)
     found = [
-        family for name in FLAGS.problem for family in problems_named(name, seed, images=images)
+        family for name in names for family in problems_named(name, seed, images=images)
     ]
     if random_scaling is not None:
         from tfmeta.problems.scaled import ScaledCoordinates

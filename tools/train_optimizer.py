@@ -27,7 +27,7 @@ _NAMES = (
     *outer_loop.NAMES,
     *rules.NAMES,
     *("problem_steps", "unroll", "unroll_lengths", "meta_iterations", "meta_loss"),
-    *("random_scaling", "validation_problems", "xla"),
+    *("random_scaling", "validation_problem", "validation_problems", "target_accuracy", "xla"),
 )
 program.define_count("problem_steps", 100, 1, "Steps of a problem's training.")
 program.define_count("unroll", 20, 1, "Steps between two updates of the rule.")
@@ -51,6 +51,17 @@ program.define_positive(
     "Train on problems whose coordinates are scaled by factors log-uniform in "
     "[exp(-x), exp(x)], with this x.",
 )
+flags.DEFINE_list(
+    "validation_problem",
+    None,
+    "Names of problem types to validate on. Default: those of --problem.",
+)
+program.define_positive(
+    "target_accuracy",
+    None,
+    "Report when the accuracy, in per cent, on validation problems was this in three validations "
+    "in a row.",
+)
 program.define_count("validation_problems", 50, 2, "Problems of each family in a validation.")
 flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problems.")
 
@@ -60,20 +71,24 @@ def main() -> None:
     options.check_ranks("meta_batch", "validation_problems")
     lengths = _lengths()
     with program.libraries_loading():
-        families = optimizees.families("train", FLAGS.random_scaling)
-        validation = optimizees.families("validation")
+        families = optimizees.families("train", random_scaling=FLAGS.random_scaling)
+        validation = optimizees.families("validation", FLAGS.validation_problem)
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
 
     with program.libraries_loading():
         from tfmeta import checkpoints, distributed
         from tfmeta.learners.optimizer_learner import OptimizerLearner
-        from tfmeta.trainers.optimizer import OptimizerTrainer
+        from tfmeta.trainers.optimizer import OptimizerTrainer, reached
         from tfmeta.training import train
 
         distributed.init()
     learner = OptimizerLearner(
-        rules.rule(), FLAGS.meta_loss, first_order=FLAGS.first_order, xla=FLAGS.xla
+        rules.rule(),
+        FLAGS.meta_loss,
+        first_order=FLAGS.first_order,
+        in_graph=FLAGS.update_rule == "lstm",
+        xla=FLAGS.xla,
     )
     learner.compile(outer_loop.optimizer(FLAGS.meta_iterations * len(lengths(0).steps)))
     main_rank = distributed.is_main()
@@ -110,6 +125,8 @@ def main() -> None:
         "problems_per_second": training.tasks_per_second,
         **validation,
     }
+    if FLAGS.target_accuracy:
+        results["reached"] = reached(training.rows, FLAGS.target_accuracy)
     folder.write_results(results)
     print(
         f"log of the loss after {FLAGS.problem_steps} steps over the first one: "

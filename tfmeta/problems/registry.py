@@ -83,6 +83,16 @@ def _wichrowska(seed: int) -> _Families:
     return [family for families in types for family in families(seed)]
 
 
+def _five_types(seed: int) -> _Families:
+    return [
+        _wichrowska_quadratic(seed)[0],
+        _bowl(seed)[-1],
+        (TwoDimensionalFunctions("rosenbrock", seed), 1.0),
+        _softmax_regression(seed)[0],
+        _fully_connected(seed)[0],
+    ]
+
+
 _TYPES: dict[str, Callable[[int], _Families]] = {
     "quadratic": _quadratic,
     "quadratic_normal": _quadratic_normal,
@@ -93,6 +103,7 @@ _TYPES: dict[str, Callable[[int], _Families]] = {
     "fully_connected": _fully_connected,
     "fully_connected_relu": lambda seed: _fully_connected(seed, "relu"),
     "wichrowska": _wichrowska,
+    "five_types": _five_types,
 }
 # Hidden layers and activation: the networks of Andrychowicz et al. 2016, section 3.2.
 _IMAGE_NETWORKS = {
@@ -112,7 +123,8 @@ def problems_named(
     `quadratic` (d = 10) and `quadratic_normal` (the same with normal W and y) are those of
     Andrychowicz et al. 2016. `wichrowska_quadratic` (d = 20, 25, 50, 100), `bowl` (4 families),
     `two_dimensional` (9), `softmax_regression` (4) and `fully_connected` (12 sigmoid networks) are
-    the five types of Wichrowska et al. 2017; `wichrowska` is all 33. `fully_connected_relu` has
+    the five types of Wichrowska et al. 2017; `wichrowska` is all 33, `five_types` one small family
+    of each type. `fully_connected_relu` has
     the same networks with ReLU. `noisy_` before any of these adds noise to the gradients, with the
     deviations of the public code where it has them: 0.5, 0.5, 1 and 2 for its quadratics (none for
     d = 25 there), 0.1 for bowls, 1 for functions of two variables, 0.5, 0.1, 0.1 and 0.5 for

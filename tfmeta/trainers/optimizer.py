@@ -1,6 +1,7 @@
 """The training of an update rule on families of optimisation problems."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,11 @@ class OptimizerTrainer(Trainer):
         self.meta_batch = meta_batch
         self.validation_problems = validation_problems
         self.seed = seed
-        self.minimisers = {
-            family.name: Minimiser(learner.rule, family, validation_steps) for family in validation
-        }
+        # Nothing but where they end is asked for.
+        self.minimisers = [
+            (family, Minimiser(learner.rule, family, validation_steps, every=validation_steps))
+            for family in validation
+        ]
         learner.optimizer.build(learner.trainable_variables)
 
     def advance(self, step, count, progress):
@@ -63,22 +66,45 @@ class OptimizerTrainer(Trainer):
         return {"loss": float(np.mean(losses))}
 
     def validate(self):
-        """By family: `loss`, its mean after the last step; `log_ratio`, of it to the first loss.
+        """The means over the validation problems after their last step.
 
-        `log_ratio` without a family is the mean over all, with its 95 % interval.
+        Returns:
+            `log_ratio`, the log of the loss over the first one, with its 95 % interval, over all
+            families; `accuracy` in per cent on held-out data, over those that have one; and both,
+            with the mean `loss`, of each of the `families` by name.
         """
-        families, ratios = {}, []
-        for name, minimiser in self.minimisers.items():
-            losses = minimiser(self.validation_problems).losses
-            ratio = np.log(losses[:, -1] / (losses[:, 0] + 1e-6) + 1e-6)
-            families[name] = {"loss": float(losses[:, -1].mean()), "log_ratio": float(ratio.mean())}
+        families, ratios, scores = {}, [], []
+        for family, minimiser in self.minimisers:
+            ended = minimiser(self.validation_problems)
+            first, last = ended.losses[:, 0], ended.losses[:, -1]
+            ratio = np.log(last / (first + 1e-6) + 1e-6)
+            found = {"loss": float(last.mean()), "log_ratio": float(ratio.mean())}
             ratios.append(ratio)
+            if family.metric:
+                found["accuracy"] = 100 * float(ended.scores[:, -1].mean())
+                scores.append(ended.scores[:, -1])
+            families[family.name] = found
         ratio = np.concatenate(ratios)
-        return {
-            "log_ratio": float(ratio.mean()),
-            "ci95": float(interval95(ratio[:, None])[0]),
-            "families": families,
-        }
+        results = {"log_ratio": float(ratio.mean()), "ci95": float(interval95(ratio))}
+        if scores:
+            results["accuracy"] = 100 * float(np.concatenate(scores).mean())
+        return {**results, "families": families}
 
     def merit(self, validation):
         return -validation["log_ratio"]
+
+
+def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float] | None:
+    """When a training reached an accuracy: at the first of three validations in a row that have it.
+
+    Args:
+        rows: as `Training.rows`.
+        accuracy: in per cent.
+
+    Returns:
+        The `step` and the `seconds` of training until then; None if it did not.
+    """
+    for first, *others in zip(rows, rows[1:], rows[2:], strict=False):
+        if all(row["validation"]["accuracy"] >= accuracy for row in (first, *others)):
+            return {"step": first["step"], "seconds": first["seconds"]}
+    return None
