@@ -17,14 +17,12 @@ flags.DEFINE_list(
 NAMES = ("problem",)
 
 
-def families(
-    part: str, names: list[str] | None = None, random_scaling: float | None = None
-) -> list:
+def families(part: str, flag: str = "problem", random_scaling: float | None = None) -> list:
     """The families of all problems named, each with seeds of its own.
 
     Args:
         part: `"train"`, `"validation"` or `"test"`, which have no problem in common.
-        names: of types of problems; those of `--problem` by default.
+        flag: the flag that names them.
         random_scaling: spread of the factors to scale coordinates by; None for none.
 
     Raises:
@@ -32,16 +30,19 @@ def families(
     """
     from tfmeta.problems.registry import problems_named
 
-    names = FLAGS.problem if names is None else names
+    names = FLAGS[flag].value
     if not names:
-        raise ArgumentError("problem", None, "name at least one problem type.")
+        raise ArgumentError(flag, "", "name at least one problem type.")
     images = None
     if any("image" in name for name in names):
-        images = options.Data(whole=True).parts["all"]
+        images = options.Data(whole=True).parts.get("all")
     seed = 4 * FLAGS.seed + ("train", "validation", "test").index(part)
-    found = [
-        family for name in names for family in problems_named(name, seed, images=images)
-    ]
+    found = []
+    for name in names:
+        try:
+            found += problems_named(name, seed, images, FLAGS.invert)
+        except ArgumentError as error:
+            raise ArgumentError(flag, name, error.problem) from error
     if random_scaling is not None:
         from tfmeta.problems.scaled import ScaledCoordinates
 
