@@ -19,12 +19,13 @@ class Minimised(NamedTuple):
     """What the training of many problems gave; float64.
 
     Attributes:
-        losses: the loss on all training data, before the first step and after each
-            [problems, steps + 1].
+        steps: after how many steps it was measured, from none to all [times].
+        losses: the loss on all training data at these times [problems, times].
         held_out: the loss on held-out data, likewise.
         scores: the metric on held-out data, likewise; zeros where the problems have none.
     """
 
+    steps: np.ndarray
     losses: np.ndarray
     held_out: np.ndarray
     scores: np.ndarray
@@ -37,60 +38,70 @@ class Minimiser:
         rule: the update rule.
         problems: the family.
         steps: how many steps.
+        every: how many lie between two measurements, which can take longer than a step does.
     """
 
-    def __init__(self, rule: UpdateRule, problems: Problems, steps: int):
+    def __init__(self, rule: UpdateRule, problems: Problems, steps: int, every: int = 1):
+        self.steps = np.array([*range(0, steps, every), steps])
         if not rule.built:
             shapes = tf.function(problems.batch).get_concrete_function(0, 0, 1).structured_outputs
             rule.build([tensor.shape[1:] for tensor in shapes["weights"]])
 
-        def measured(weights, data):
-            loss = problems.full_loss(weights, data)
-            score = problems.score(weights, data) if problems.metric else 0.0
-            return tf.stack(
-                [loss, problems.held_out_loss(weights, data), tf.cast(score, loss.dtype)]
-            )
+        def for_each(function, *nests):
+            return engine.for_each(lambda nests: function(*nests), nests, problems.stackable)
 
-        @tf.function(autograph=False, reduce_retracing=True)
+        def measure(task, weights):
+            loss = problems.full_loss(weights, task["data"])
+            score = problems.score(weights, task["data"]) if problems.metric else 0.0
+            held_out_loss = problems.held_out_loss(weights, task["data"])
+            return tf.stack([loss, held_out_loss, tf.cast(score, loss.dtype)])
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32)] * 3)
         def run(step, first, last):
             tasks = problems.batch(step, first, last)
             parameters = rule.parameters()
+            times = tf.constant(self.steps, tf.int32)
 
             def start(task):
-                state = rule.initial_state(parameters, task["weights"], task["seed"])
-                return measured(task["weights"], task["data"]), state
+                return rule.initial_state(parameters, task["weights"], task["seed"])
 
-            def one_step(problem, index):
-                task, weights, rule_state = problem
-                seed = random_numbers.fold_in(task["seed"], index + 1)
-                taken = inner_step(
-                    lambda weights: (problems.loss(weights, task["data"], seed), None),
-                    rule,
-                    parameters,
-                    weights,
-                    rule_state,
-                    first_order=True,
+            def advance(index, weights, rule_state):
+                def one(task, weights, rule_state):
+                    seed = random_numbers.fold_in(task["seed"], index + 1)
+                    taken = inner_step(
+                        lambda weights: (problems.loss(weights, task["data"], seed), None),
+                        rule,
+                        parameters,
+                        weights,
+                        rule_state,
+                        first_order=True,
+                    )
+                    return taken.weights, taken.rule_state
+
+                return index + 1, *for_each(one, tasks, weights, rule_state)
+
+            def to_next_time(number, weights, rule_state, curves):
+                _, weights, rule_state = tf.while_loop(
+                    lambda index, *_: index < times[number],
+                    advance,
+                    (times[number - 1], weights, rule_state),
                 )
-                return measured(taken.weights, task["data"]), taken.weights, taken.rule_state
+                curves = curves.write(number, for_each(measure, tasks, weights))
+                return number + 1, weights, rule_state, curves
 
-            def body(index, weights, rule_state, curves):
-                measures, weights, rule_state = engine.for_each(
-                    lambda problem: one_step(problem, index),
-                    (tasks, weights, rule_state),
-                    problems.stackable,
-                )
-                return index + 1, weights, rule_state, curves.write(index + 1, measures)
-
-            measures, rule_state = engine.for_each(start, tasks, problems.stackable)
-            curves = tf.TensorArray(measures.dtype, steps + 1, element_shape=measures.shape)
+            weights = tasks["weights"]
+            measures = for_each(measure, tasks, weights)
+            curves = tf.TensorArray(
+                measures.dtype, len(self.steps), element_shape=measures.shape
+            ).write(0, measures)
             *_, curves = tf.while_loop(
-                lambda index, *_: index < steps,
-                body,
-                (0, tasks["weights"], rule_state, curves.write(0, measures)),
+                lambda number, *_: number < len(self.steps),
+                to_next_time,
+                (1, weights, for_each(start, tasks), curves),
             )
             return tf.transpose(curves.stack(), [1, 0, 2])
 
-        self._run = run
+        self._run = run.get_concrete_function()
 
     def __call__(self, count: int, step: int = 0, at_once: int = 100) -> Minimised:
         """Trains the first `count` problems of an address; every rank gets the whole result.
@@ -114,7 +125,7 @@ class Minimiser:
         ]
         [measures] = distributed.gather([tf.concat(parts, axis=0)])
         losses, held_out, scores = np.moveaxis(measures.numpy().astype(np.float64), -1, 0)
-        return Minimised(losses, held_out, scores)
+        return Minimised(self.steps, losses, held_out, scores)
 
 
 def _chunks(mine: Sequence[int], size: int) -> list[tuple[int, int]]:

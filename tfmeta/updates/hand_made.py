@@ -19,22 +19,26 @@ def moved_average(
 
 
 def check_rate(argument: str, rate: float) -> float:
-    """A rate as a float.
+    """A rate as a float; a tensor as it is, for its value is known only when the graph runs.
 
     Raises:
         ArgumentError: it is not a positive finite number.
     """
+    if tf.is_tensor(rate):
+        return rate
     if not (rate > 0 and math.isfinite(rate)):
         raise ArgumentError(argument, rate, "give a positive finite number.")
     return float(rate)
 
 
 def check_decay(argument: str, decay: float) -> float:
-    """The decay of a moving average as a float.
+    """The decay of a moving average as a float; a tensor as it is.
 
     Raises:
         ArgumentError: it is below 0, or not below 1.
     """
+    if tf.is_tensor(decay):
+        return decay
     if not 0 <= decay < 1:
         raise ArgumentError(argument, decay, "give a number of at least 0 and below 1.")
     return float(decay)

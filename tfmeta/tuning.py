@@ -1,0 +1,177 @@
+"""The numbers of hand-made update rules, tuned by grid."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta.minimisation import Minimiser
+from tfmeta.problems.problems import Problems
+from tfmeta.updates import Adam, GradientDescent, Momentum, RMSprop, UpdateRule
+
+# Rounding in float32 leaves about as much of a sum of squares near 1: below it losses say nothing.
+LEAST_LOSS = 1e-12
+
+# For a problem that diverged: no mean of logarithms makes up for one.
+_DIVERGED = 1e6
+
+
+class Axis(NamedTuple):
+    """The numbers that an argument of a rule may take, at whole numbers, its places.
+
+    Attributes:
+        number: at a place.
+        coarse: the places of the first grid.
+        ends: the first and the last place that there are.
+    """
+
+    number: Callable[[int], float]
+    coarse: range
+    ends: tuple[float, float]
+
+
+def rates(lowest: int, highest: int) -> Axis:
+    """Rates 10**(place / 4); the first grid has the decades 10**lowest to 10**highest."""
+    return Axis(
+        lambda place: float(f"{10 ** (place / 4):.4g}"),
+        range(4 * lowest, 4 * highest + 1, 4),
+        (-np.inf, np.inf),
+    )
+
+
+def decays(*nines: int) -> Axis:
+    """Decays 1 - 10**(-place / 4) from 0 to 0.9999; the first grid has so many nines."""
+    return Axis(
+        lambda place: round(1 - 10 ** (-place / 4), 6),
+        range(4 * nines[0], 4 * nines[-1] + 1, 4),
+        (0, 16),
+    )
+
+
+# The rules to tune by name, and the first grids of their arguments.
+HAND_MADE: dict[str, tuple[type[UpdateRule], dict[str, Axis]]] = {
+    "gradient_descent": (GradientDescent, {"learning_rate": rates(-7, 1)}),
+    "momentum": (Momentum, {"learning_rate": rates(-7, 1), "momentum": decays(0, 2)}),
+    "rmsprop": (RMSprop, {"learning_rate": rates(-4, 1), "rho": decays(0, 3)}),
+    "adam": (
+        Adam,
+        {"learning_rate": rates(-4, 1), "beta_1": decays(0, 2), "beta_2": decays(1, 3)},
+    ),
+}
+
+
+class Found(NamedTuple):
+    """The best point of a search.
+
+    Attributes:
+        numbers: by argument.
+        score: there.
+        at_end: the arguments of which there is no number beyond the one found.
+        points: how many were scored.
+    """
+
+    numbers: dict[str, float]
+    score: float
+    at_end: list[str]
+    points: int
+
+
+def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis]) -> Found:
+    """Looks for the lowest score on a coarse grid, then on finer ones around the best point.
+
+    A finer grid has three places along each axis, and moves until the best point is its middle.
+    So the optimum is never at the edge of what was tried, unless there is nothing beyond.
+
+    Args:
+        score: of the numbers by argument.
+        axes: by argument.
+    """
+    scores: dict[tuple[int, ...], float] = {}
+
+    def numbers(point):
+        places = zip(axes.items(), point, strict=True)
+        return {name: axis.number(place) for (name, axis), place in places}
+
+    def best_of(grid: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        points = list(itertools.product(*grid))
+        for point in points:
+            if point not in scores:
+                scores[point] = score(numbers(point))
+        return min(points, key=scores.__getitem__)
+
+    def around(point, spacing):
+        # The middle comes first: an equal neighbour is no reason to move.
+        return [
+            [p for p in (place, place - spacing, place + spacing) if low <= p <= high]
+            for place, (_, _, (low, high)) in zip(point, axes.values(), strict=True)
+        ]
+
+    best = best_of([axis.coarse for axis in axes.values()])
+    for spacing in (4, 2, 1):
+        middle = None
+        while best != middle:
+            middle, best = best, best_of(around(best, spacing))
+    places = zip(axes.items(), best, strict=True)
+    at_end = [name for (name, axis), place in places if place in axis.ends]
+    return Found(numbers(best), scores[best], at_end, len(scores))
+
+
+def tune(name: str, problems: Problems, steps: int, count: int) -> Found:
+    """Searches the numbers with which a hand-made rule minimises best.
+
+    That is, with the lowest mean of log10 of the loss after the last step, see `log10_loss`.
+
+    Args:
+        name: of the rule, in `HAND_MADE`.
+        problems: the family to tune for.
+        steps: how many steps a problem is given.
+        count: how many problems, of all ranks together; every rank finds the same.
+
+    Raises:
+        ArgumentError: fewer problems than ranks.
+    """
+    kind, axes = HAND_MADE[name]
+    rule = _Adjustable(kind, list(axes))
+    minimiser = Minimiser(rule, problems, steps, every=steps)
+
+    def score(numbers: Mapping[str, float]) -> float:
+        rule.adjust(numbers)
+        logarithms = log10_loss(minimiser(count).losses[:, -1])
+        return float(np.where(np.isfinite(logarithms), logarithms, _DIVERGED).mean())
+
+    return search(score, axes)
+
+
+def log10_loss(losses: np.ndarray) -> np.ndarray:
+    """log10 of losses: of `LEAST_LOSS` where they are smaller, inf where they are not finite."""
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    return np.log10(np.maximum(losses, LEAST_LOSS))
+
+
+class _Adjustable(UpdateRule):
+    """A hand-made rule whose numbers are variables, so that one graph serves for all numbers."""
+
+    def __init__(self, kind: type[UpdateRule], arguments: Sequence[str]):
+        super().__init__()
+        self.kind, self.arguments = kind, arguments
+
+    def build(self, shapes):
+        for argument in self.arguments:
+            self.add_weight(name=argument, shape=())
+        super().build(shapes)
+
+    def adjust(self, numbers: Mapping[str, float]) -> None:
+        for argument, variable in zip(self.arguments, self.trainable_variables, strict=True):
+            variable.assign(numbers[argument])
+
+    def initial_state(self, parameters, weights, seed):
+        return self._with(parameters, weights).initial_state([], weights, seed)
+
+    def update(self, parameters, weights, gradients, state):
+        return self._with(parameters, weights).update([], weights, gradients, state)
+
+    def _with(self, parameters, weights):
+        numbers = [tf.cast(parameter, weights[0].dtype) for parameter in parameters]
+        return self.kind(**dict(zip(self.arguments, numbers, strict=True)))
