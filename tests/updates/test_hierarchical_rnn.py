@@ -47,8 +47,10 @@ def transcription(cell, p, weights, gradients, state):
     moved, coordinates, tensors, rows = [], [], [], []
     for t, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
         above = [part[t] for part in state.tensor]
-        bias = affine(p, "tensor_to_coordinate", above[0])
-        bias = bias + affine(p, "problem_to_coordinate", state.problem[0][0])
+        from_problem = affine(p, "from_problem", state.problem[0][0])
+        from_tensor = affine(p, "from_tensor", above[0])
+        bias, tensor_bias = from_problem[: len(from_tensor)], from_problem[len(from_tensor) :]
+        bias = bias + from_tensor
         outputs, inputs, directions, steps = [], [], [], []
         for i, g in enumerate(np.ravel(gradient), start):
             averages, squares, scaled = np.zeros(4), np.zeros(4), np.zeros(4)
@@ -69,14 +71,13 @@ def transcription(cell, p, weights, gradients, state):
             step_rate = np.clip(rate + affine(p, "rate", h), -33, 33)
             steps.append(np.exp(step_rate + p["rate_offset"]))
             keep = sigmoid(p["rate_momentum_logit"])
-            decay = sigmoid(affine(p, "average_decay", h))
-            decays = [decay, decay**0.5, decay**0.25, decay**0.125]
+            decay, square_decay = sigmoid(affine(p, "decays", h))
             rows.append(
                 (
                     averages,
                     squares,
-                    np.concatenate(decays),
-                    sigmoid(affine(p, "square_decay", h)),
+                    np.array([decay, decay**0.5, decay**0.25, decay**0.125]),
+                    np.array([square_decay]),
                     keep * rate + (1 - keep) * step_rate,
                 )
             )
@@ -85,8 +86,7 @@ def transcription(cell, p, weights, gradients, state):
             inputs.append(x)
         start += np.size(gradient)
         x = np.concatenate([np.mean(outputs, axis=0), np.mean(inputs, axis=0)])
-        bias = affine(p, "problem_to_tensor", state.problem[0][0])
-        tensors.append(cell(p, "tensor", x, above, bias))
+        tensors.append(cell(p, "tensor", x, above, tensor_bias))
         length = np.sqrt(np.mean(np.square(directions)) + 1e-16)
         change = np.array(steps) * np.array(directions) / length
         moved.append(weight - np.reshape(change, np.shape(weight)))

@@ -34,7 +34,7 @@ def gru_cell(
     gates = tf.sigmoid(tf.matmul(tf.concat([x, h], axis=-1), kernel) + gate_bias)
     r, u = tf.split(gates, 2, axis=-1)
     c = tf.tanh(tf.matmul(tf.concat([x, r * h], axis=-1), candidate_kernel) + candidate_bias)
-    return [u * h + (1.0 - u) * c]
+    return [c + u * (h - c)]
 
 
 def lstm_cell(

@@ -83,15 +83,15 @@ class HierarchicalRNN(UpdateRule):
         self._add_cell("tensor", coordinate + _INPUTS, tensor)
         self._add_cell("problem", tensor, problem)
         gates = len(CELLS[self.cell].biases)
-        self._add_affine("tensor_to_coordinate", tensor, gates * coordinate)
-        self._add_affine("problem_to_coordinate", problem, gates * coordinate)
-        self._add_affine("problem_to_tensor", problem, gates * tensor)
-        # What is read out of the output of a coordinate's cell.
+        self._add_affine("from_tensor", tensor, gates * coordinate)
+        self._add_affine("from_problem", problem, gates * (coordinate + tensor))
+        # What is read out of a coordinate's cell: a direction, two decays and the change of a rate.
         self._add_kernel("direction_kernel", coordinate, 1)
         self._add_kernel("shortcut_kernel", 4, 1, scale=0.1, mean=0.25)
-        self._add_affine("average_decay", coordinate, 1, bias=2.2)
-        self._add_affine("square_decay", coordinate, 1, bias=3.2)
-        self._add_affine("rate", coordinate, 1, scale=0.0)
+        self._add_kernel("decays_kernel", coordinate, 2)
+        self._add_constant("decays_bias", [2], [2.2, 3.2])
+        self._add_constant("rate_kernel", [coordinate, 1], 0.0)
+        self._add_constant("rate_bias", [1], 0.0)
         self._add_constant("rate_momentum_logit", [], 3.2)
         self._add_constant("rate_offset", [], -1.0)
         super().build(shapes)
@@ -100,19 +100,17 @@ class HierarchicalRNN(UpdateRule):
         cell = CELLS[self.cell]
         for index, blocks in enumerate(cell.kernels):
             self._add_kernel(f"{level}_kernel_{index}", inputs + units, blocks * units)
-        self._add_constant(
-            f"{level}_bias", [len(cell.biases) * units], np.repeat(cell.biases, units)
-        )
+        bias = np.repeat(cell.biases, units)
+        self._add_constant(f"{level}_bias", bias.shape, bias)
         for index in range(cell.states):
+            initializer = keras.initializers.RandomUniform(-1.0, 1.0, seed=self._next_seed())
             self.add_weight(
-                name=f"{level}_start_{index}",
-                shape=(1, units),
-                initializer=keras.initializers.RandomUniform(-1.0, 1.0, seed=self._next_seed()),
+                name=f"{level}_start_{index}", shape=(1, units), initializer=initializer
             )
 
-    def _add_affine(self, name, inputs, outputs, bias=0.0, scale=0.5):
-        self._add_kernel(f"{name}_kernel", inputs, outputs, scale)
-        self._add_constant(f"{name}_bias", [outputs], bias)
+    def _add_affine(self, name, inputs, outputs):
+        self._add_kernel(f"{name}_kernel", inputs, outputs)
+        self._add_constant(f"{name}_bias", [outputs], 0.0)
 
     def _add_kernel(self, name, inputs, outputs, scale=0.5, mean=0.0):
         initializer = keras.initializers.RandomNormal(
@@ -166,6 +164,7 @@ class HierarchicalRNN(UpdateRule):
             return cell.step(x, state, kernels, p[f"{level}_bias"] + bias)
 
         cell = CELLS[self.cell]
+        gates = len(cell.biases)
         gradient = coordinates.join(gradients)[:, None]
         averages = state.average_decays * (state.averages - gradient) + gradient
         squares = tf.square(averages) + 1e-12
@@ -173,36 +172,38 @@ class HierarchicalRNN(UpdateRule):
         scaled = tf.asinh(averages * tf.math.rsqrt(squares + 1e-16))
         x = _inputs(scaled, squares, state.log_rate)
 
-        bias = affine("tensor_to_coordinate", state.tensor[0])
-        bias += affine("problem_to_coordinate", state.problem[0])
-        coordinate = step("coordinate", x, state.coordinate, coordinates.spread(bias, weights))
-        h = coordinate[0]
-        tensor = step(
-            "tensor",
-            coordinates.means(tf.concat([h, x], axis=-1), weights),
-            state.tensor,
-            affine("problem_to_tensor", state.problem[0]),
+        bias, tensor_bias = tf.split(
+            affine("from_problem", state.problem[0]),
+            [gates * size for size in self.sizes[:2]],
+            axis=-1,
         )
-        problem = step("problem", tf.reduce_mean(tensor[0], axis=0, keepdims=True), state.problem)
+        bias = coordinates.spread(bias + affine("from_tensor", state.tensor[0]), weights)
+        coordinate = step("coordinate", x, state.coordinate, bias)
+        h = coordinate[0]
+        below = coordinates.means(tf.concat([h, x], axis=-1), weights)
+        tensor = step("tensor", below, state.tensor, tensor_bias)
+        below = tf.reduce_mean(tensor[0], axis=0, keepdims=True)
+        problem = step("problem", below, state.problem)
 
-        direction = tf.matmul(h, p["direction_kernel"]) + tf.matmul(scaled, p["shortcut_kernel"])
+        readout = tf.concat([p["direction_kernel"], p["rate_kernel"], p["decays_kernel"]], axis=-1)
+        direction, rate_change, decay_logits = tf.split(tf.matmul(h, readout), [1, 1, 2], axis=-1)
+        average_logit, square_logit = tf.split(decay_logits + p["decays_bias"], 2, axis=-1)
+        direction += tf.matmul(scaled, p["shortcut_kernel"])
         length = coordinates.means(tf.square(direction), weights)
         direction *= coordinates.spread(tf.math.rsqrt(length + 1e-16), weights)
-        log_rate = _within_limit(state.log_rate + affine("rate", h))
+        log_rate = _within_limit(state.log_rate + rate_change + p["rate_bias"])
         steps = coordinates.split(tf.exp(log_rate + p["rate_offset"]) * direction, weights)
-        momentum = tf.sigmoid(p["rate_momentum_logit"])
-        return [
-            weight - step for weight, step in zip(weights, steps, strict=True)
-        ], HierarchicalState(
+        moved = [weight - step for weight, step in zip(weights, steps, strict=True)]
+        return moved, HierarchicalState(
             coordinate=coordinate,
             tensor=tensor,
             problem=problem,
             averages=averages,
             squares=squares,
             # Powers of the sigmoid; roots would have no derivative where it underflows.
-            average_decays=tf.exp(tf.math.log_sigmoid(affine("average_decay", h)) * _SCALES),
-            square_decay=tf.sigmoid(affine("square_decay", h)),
-            log_rate=momentum * state.log_rate + (1.0 - momentum) * log_rate,
+            average_decays=tf.exp(tf.math.log_sigmoid(average_logit) * _SCALES),
+            square_decay=tf.sigmoid(square_logit),
+            log_rate=log_rate + tf.sigmoid(p["rate_momentum_logit"]) * (state.log_rate - log_rate),
         )
 
     def _by_name(self, parameters):
