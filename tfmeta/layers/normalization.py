@@ -20,13 +20,14 @@ def _at_least_float32(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, tf.float32) if x.dtype in (tf.bfloat16, tf.float16) else x
 
 
-def _affine(layer, x, shape):
-    """`layer.gamma * x + layer.beta`, the weights shaped as `shape`, where the layer has them."""
+def _scale_and_offset(layer, x, shape):
+    """`layer.gamma` and `layer.beta` in the dtype of `x`, shaped; 1 and 0 where it has them not."""
+    scale, offset = 1.0, 0.0
     if layer.gamma is not None:
-        x *= tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
+        scale = tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
     if layer.beta is not None:
-        x += tf.reshape(tf.cast(layer.beta, x.dtype), shape)
-    return x
+        offset = tf.reshape(tf.cast(layer.beta, x.dtype), shape)
+    return scale, offset
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -68,20 +69,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
         shape = [1] * len(x.shape)
         shape[self.axis] = -1
         axes = [axis for axis in range(len(shape)) if shape[axis] == 1]
+        scale, offset = _scale_and_offset(self, x, shape)
         if self.statistics == "transductive":
-            x = standardise(x, axes, self.epsilon)
+            x = standardise(x, axes, self.epsilon, scale, offset)
         elif training and self.trainable:
             for average, now in zip(
                 (self.moving_mean, self.moving_variance), tf.nn.moments(x, axes), strict=True
             ):
                 now = tf.cast(now, average.dtype)
                 average.assign(average * self.momentum + now * (1.0 - self.momentum))
-            x = standardise(x, axes, self.epsilon)
+            x = standardise(x, axes, self.epsilon, scale, offset)
         else:
             mean = tf.reshape(tf.cast(self.moving_mean, x.dtype), shape)
             variance = tf.reshape(tf.cast(self.moving_variance, x.dtype), shape)
-            x = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
-        return tf.cast(_affine(self, x, shape), self.compute_dtype)
+            x = (x - mean) * (tf.math.rsqrt(variance + self.epsilon) * scale) + offset
+        return tf.cast(x, self.compute_dtype)
 
     def get_config(self):
         config = super().get_config()
@@ -112,8 +114,9 @@ class LayerNormalization(keras.layers.LayerNormalization):
         x = _at_least_float32(inputs)
         axes = [axis % len(x.shape) for axis in self.axis]
         shape = [x.shape[axis] if axis in axes else 1 for axis in range(len(x.shape))]
-        x = standardise(x, axes, self.epsilon)
-        return tf.cast(_affine(self, x, shape), self.compute_dtype)
+        scale, offset = _scale_and_offset(self, x, shape)
+        x = standardise(x, axes, self.epsilon) * scale + offset
+        return tf.cast(x, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -133,7 +136,8 @@ class GroupNormalization(keras.layers.GroupNormalization):
         axes = [a for a in range(1, len(grouped.shape)) if a != axis]
         shape = [1] * len(grouped.shape)
         shape[axis], shape[axis + 1] = self.groups, size
-        outputs = _affine(self, standardise(grouped, axes, self.epsilon), shape)
+        scale, offset = _scale_and_offset(self, x, shape)
+        outputs = standardise(grouped, axes, self.epsilon) * scale + offset
         return tf.cast(tf.reshape(outputs, sizes), self.compute_dtype)
 
 
