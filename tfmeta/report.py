@@ -1,7 +1,5 @@
 """The picture of a run: how it learned, how it adapts, and a few episodes."""
 
-import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
-from matplotlib.figure import Figure, FigureBase
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
+
+from tfmeta import drawing
+from tfmeta.drawing import BLUE, DOTS_PER_INCH, GREEN, GREY, INK, RED, SMALL, TINY, WIDTH
 
 Arrays = Mapping[str, np.ndarray]
 Rows = Sequence[Mapping[str, Any]]
@@ -20,15 +20,8 @@ Rows = Sequence[Mapping[str, Any]]
 _EPISODES = 3  # as many as stand side by side
 _CLASSES, _SUPPORT, _QUERIES = 10, 5, 5  # of an episode, images of each class: more are too small
 
-_WIDTH = 12.0  # inches, as all lengths of the figure are
-_CURVES_HEIGHT, _FUNCTIONS_HEIGHT = 3.8, 3.4
+_CURVES_HEIGHT, _FUNCTIONS_HEIGHT = 3.8, 3.4  # inches, as all lengths of the figure are
 _LARGEST_IMAGE = 0.5
-_DOTS_PER_INCH = 150
-_HEADING, _SMALL, _TINY = 11, 9, 7  # points
-
-# Three colours of Okabe and Ito, which people of any colour vision tell apart, and two greys.
-_BLUE, _GREEN, _RED = "#0072b2", "#009e73", "#d55e00"
-_INK, _GREY = "#222222", "#767676"
 
 
 def draw(
@@ -55,26 +48,18 @@ def draw(
             [tasks, queries, 1].
         title: one line at the top.
     """
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
-    figure = Figure(layout=layout, dpi=_DOTS_PER_INCH)
-    figure.suptitle(title, fontsize=14, fontweight="bold", color=_INK)
     if episodes is None:
-        figure.set_size_inches(_WIDTH, _CURVES_HEIGHT)
+        figure = drawing.figure(title, _CURVES_HEIGHT)
         _draw_curves(figure, rows, results)
     else:
         classification = np.issubdtype(episodes["query_y"].dtype, np.integer)
         height = _grid(episodes).figure_height() if classification else _FUNCTIONS_HEIGHT
-        figure.set_size_inches(_WIDTH, _CURVES_HEIGHT + height)
+        figure = drawing.figure(title, _CURVES_HEIGHT + height)
         halves = figure.add_gridspec(2, 1, height_ratios=[_CURVES_HEIGHT, height])
         _draw_curves(figure.add_subfigure(halves[0]), rows, results)
         draw_episodes = _draw_images if classification else _draw_functions
         draw_episodes(figure.add_subfigure(halves[1]), episodes)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    path = Path(path)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    unfinished.write_bytes(picture.getvalue())
-    os.replace(unfinished, path)
+    drawing.save(figure, path)
 
 
 # Curves.
@@ -97,10 +82,10 @@ def _draw_learning(axes: Axes, rows: Rows, measure: str) -> None:
     mean = _finite_or_nan([row["validation"][measure] for row in rows])
     width = _finite_or_nan([row["validation"]["ci95"] for row in rows])
     marker = "o" if len(rows) <= 25 else None
-    axes.fill_between(steps, mean - width, mean + width, color=_BLUE, alpha=0.2, linewidth=0)
-    axes.plot(steps, training, color=_GREY, marker=marker, markersize=3, label="training")
+    axes.fill_between(steps, mean - width, mean + width, color=BLUE, alpha=0.2, linewidth=0)
+    axes.plot(steps, training, color=GREY, marker=marker, markersize=3, label="training")
     label = "validation, with 95 % interval"
-    axes.plot(steps, mean, color=_BLUE, marker=marker, markersize=4, label=label)
+    axes.plot(steps, mean, color=BLUE, marker=marker, markersize=4, label=label)
     _finish(axes, "Learning curve", "outer steps", measure, [*training, *mean])
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
@@ -111,7 +96,7 @@ def _draw_adaptation(axes: Axes, results: Mapping[str, Any], measure: str) -> No
     label = "mean over tasks, with 95 % interval"
     steps = np.arange(len(means))
     axes.errorbar(
-        steps, means, widths, color=_BLUE, marker="o", markersize=4, capsize=4, label=label
+        steps, means, widths, color=BLUE, marker="o", markersize=4, capsize=4, label=label
     )
     form, unit = (".1f", " %") if measure == "accuracy" else (".3g", "")
     before, after, width = (f"{value:{form}}" for value in (means[0], means[-1], widths[-1]))
@@ -125,10 +110,10 @@ def _finite_or_nan(values: Sequence[float]) -> np.ndarray:
 
 
 def _finish(axes: Axes, title: str, x: str, measure: str, values: Iterable[float]) -> None:
-    _frame(axes, title)
+    drawing.frame(axes, title)
     axes.set_xlabel(x)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
-    axes.legend(frameon=False, fontsize=_SMALL)
+    axes.legend(frameon=False, fontsize=SMALL)
     if measure == "accuracy":
         axes.set_ylabel("query accuracy (%)")
         return
@@ -137,24 +122,10 @@ def _finish(axes: Axes, title: str, x: str, measure: str, values: Iterable[float
     low, high = min(finite), max(finite)
     if 0 < low < high / 10:
         # On a linear axis the first steps would dwarf all later progress.
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter("{x:g}")
+        drawing.make_logarithmic(axes)
         axes.set_ylim(low / 1.5, high * 1.5)
     else:
         axes.set_ylim(bottom=0)
-
-
-def _frame(axes: Axes, title: str) -> None:
-    _head(axes, title)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=_SMALL)
-
-
-def _head(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=_HEADING, loc="left", color=_INK)
 
 
 # Episodes of classification: a row for each class, support images left and query images right.
@@ -198,7 +169,7 @@ class _Grid(NamedTuple):
 
     def scale(self) -> float:
         """Inches of a pixel."""
-        panel = _WIDTH / _EPISODES - 0.3
+        panel = WIDTH / _EPISODES - 0.3
         return min(_LARGEST_IMAGE / self.width, panel / (self.left + self.size()[1]))
 
     def figure_height(self) -> float:
@@ -221,9 +192,9 @@ def _draw_images(figure: FigureBase, episodes: Arrays) -> None:
     for task, axes in enumerate(panels[: len(episodes["prediction"])]):
         episode = {name: tensor[task] for name, tensor in episodes.items()}
         right, asked = _draw_grid(axes, episode, grid)
-        _head(axes, f"Episode {task + 1}: {right} of {asked} queries right")
+        drawing.head(axes, f"Episode {task + 1}: {right} of {asked} queries right")
     legend = "Below each query image: the class predicted after adaptation, ✓ right or ✗ wrong."
-    figure.supxlabel(f"{legend}\n{_what_is_shown(episodes, grid)}", fontsize=_SMALL, color=_INK)
+    figure.supxlabel(f"{legend}\n{_what_is_shown(episodes, grid)}", fontsize=SMALL, color=INK)
 
 
 def _what_is_shown(episodes: Arrays, grid: _Grid) -> str:
@@ -260,24 +231,24 @@ def _draw_grid(axes: Axes, episode: Arrays, grid: _Grid) -> tuple[int, int]:
 
     def write(x, y, text, **style):
         # The words lie within the axes: the layout need not measure each of them.
-        axes.text(x, y, text, in_layout=False, **{"fontsize": _SMALL, "color": _INK, **style})
+        axes.text(x, y, text, in_layout=False, **{"fontsize": SMALL, "color": INK, **style})
 
     for label in range(grid.classes):
         of_support, of_query = (
             np.flatnonzero(episode[name] == label) for name in ("support_y", "query_y")
         )
         for column, i in enumerate(of_support[: grid.support]):
-            y, _ = place(episode["support_x"][i], label, column, _GREY, 0.5)
+            y, _ = place(episode["support_x"][i], label, column, GREY, 0.5)
         write(-grid.left / 2, y + grid.height / 2, str(label), ha="center", va="center")
         for column, i in enumerate(of_query[: grid.queries], grid.support):
-            colour, mark = (_GREEN, "✓") if right[i] else (_RED, "✗")
+            colour, mark = (GREEN, "✓") if right[i] else (RED, "✗")
             y, x = place(episode["query_x"][i], label, column, colour, 1.5)
             x, y, text = x + grid.width / 2, y + 1.08 * grid.height, f"{mark} {predicted[i]}"
-            write(x, y, text, ha="center", va="top", fontsize=_TINY, color=colour)
+            write(x, y, text, ha="center", va="top", fontsize=TINY, color=colour)
     for column, name in ((0, "support"), (grid.support, "query")):
         write(grid.corner(0, column)[1], -0.15 * grid.height, name, va="bottom")
     # Small images show their pixels as they are; of large ones no pixel may be passed over.
-    interpolation = "nearest" if grid.scale() * _DOTS_PER_INCH >= 1 else "hanning"
+    interpolation = "nearest" if grid.scale() * DOTS_PER_INCH >= 1 else "hanning"
     pixels = canvas[..., 0] if channels == 1 else canvas
     axes.imshow(pixels.clip(0, 1), cmap="gray", vmin=0, vmax=1, interpolation=interpolation)
     axes.add_collection(PatchCollection(borders, match_original=True))
@@ -300,16 +271,16 @@ def _draw_functions(figure: FigureBase, episodes: Arrays) -> None:
         )
         order = query_x.argsort()
         for values, label, style in (
-            (true, "true", {"color": _INK, "linewidth": 1}),
-            (before, "before adaptation", {"color": _RED, "linestyle": "--"}),
-            (after, "after adaptation", {"color": _BLUE, "linewidth": 2}),
+            (true, "true", {"color": INK, "linewidth": 1}),
+            (before, "before adaptation", {"color": RED, "linestyle": "--"}),
+            (after, "after adaptation", {"color": BLUE, "linewidth": 2}),
         ):
             # Between few points the straight lines are not what the function is: mark the points.
             marker = "." if len(query_x) < 30 else None
             axes.plot(query_x[order], values[order], marker=marker, label=label, **style)
-        axes.plot(support_x, support_y, "o", color=_INK, markersize=6, label="support")
+        axes.plot(support_x, support_y, "o", color=INK, markersize=6, label="support")
         errors = [np.mean(np.square(values - true)) for values in (before, after)]
-        _frame(axes, f"Episode {task + 1}: squared error {errors[0]:.3g} → {errors[1]:.3g}")
+        drawing.frame(axes, f"Episode {task + 1}: squared error {errors[0]:.3g} → {errors[1]:.3g}")
         axes.set_xlabel("x")
     panels[0].set_ylabel("y")
     figure.legend(
@@ -317,5 +288,5 @@ def _draw_functions(figure: FigureBase, episodes: Arrays) -> None:
         loc="outside lower center",
         ncols=4,
         frameon=False,
-        fontsize=_SMALL,
+        fontsize=SMALL,
     )

@@ -14,9 +14,6 @@ from tfmeta.updates import Adam, GradientDescent, Momentum, RMSprop, UpdateRule
 # Rounding in float32 leaves about as much of a sum of squares near 1: below it losses say nothing.
 LEAST_LOSS = 1e-12
 
-# For a problem that diverged: no mean of logarithms makes up for one.
-_DIVERGED = 1e6
-
 
 class Axis(NamedTuple):
     """The numbers that an argument of a rule may take, at whole numbers, its places.
@@ -29,35 +26,35 @@ class Axis(NamedTuple):
 
     number: Callable[[int], float]
     coarse: range
-    ends: tuple[float, float]
+    ends: tuple[int, int]
 
 
 def rates(lowest: int, highest: int) -> Axis:
-    """Rates 10**(place / 4); the first grid has the decades 10**lowest to 10**highest."""
+    """Rates 10**(place / 4), 1e-10 to 1e4; the first grid has whole powers of ten."""
     return Axis(
         lambda place: float(f"{10 ** (place / 4):.4g}"),
         range(4 * lowest, 4 * highest + 1, 4),
-        (-np.inf, np.inf),
+        (-40, 16),
     )
 
 
-def decays(*nines: int) -> Axis:
-    """Decays 1 - 10**(-place / 4) from 0 to 0.9999; the first grid has so many nines."""
+def decays(lowest: int, highest: int) -> Axis:
+    """Decays 1 - 10**(-place / 4), 0 to 0.9999; the first grid has those of so many nines."""
     return Axis(
         lambda place: round(1 - 10 ** (-place / 4), 6),
-        range(4 * nines[0], 4 * nines[-1] + 1, 4),
+        range(4 * lowest, 4 * highest + 1, 4),
         (0, 16),
     )
 
 
 # The rules to tune by name, and the first grids of their arguments.
 HAND_MADE: dict[str, tuple[type[UpdateRule], dict[str, Axis]]] = {
-    "gradient_descent": (GradientDescent, {"learning_rate": rates(-7, 1)}),
-    "momentum": (Momentum, {"learning_rate": rates(-7, 1), "momentum": decays(0, 2)}),
-    "rmsprop": (RMSprop, {"learning_rate": rates(-4, 1), "rho": decays(0, 3)}),
+    "gradient_descent": (GradientDescent, {"learning_rate": rates(-5, 0)}),
+    "momentum": (Momentum, {"learning_rate": rates(-5, 0), "momentum": decays(0, 2)}),
+    "rmsprop": (RMSprop, {"learning_rate": rates(-4, 0), "rho": decays(1, 3)}),
     "adam": (
         Adam,
-        {"learning_rate": rates(-4, 1), "beta_1": decays(0, 2), "beta_2": decays(1, 3)},
+        {"learning_rate": rates(-4, 0), "beta_1": decays(0, 2), "beta_2": decays(1, 3)},
     ),
 }
 
@@ -69,13 +66,11 @@ class Found(NamedTuple):
         numbers: by argument.
         score: there.
         at_end: the arguments of which there is no number beyond the one found.
-        points: how many were scored.
     """
 
     numbers: dict[str, float]
     score: float
     at_end: list[str]
-    points: int
 
 
 def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis]) -> Found:
@@ -85,7 +80,7 @@ def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis])
     So the optimum is never at the edge of what was tried, unless there is nothing beyond.
 
     Args:
-        score: of the numbers by argument.
+        score: of the numbers by argument; inf where they are useless.
         axes: by argument.
     """
     scores: dict[tuple[int, ...], float] = {}
@@ -102,9 +97,10 @@ def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis])
         return min(points, key=scores.__getitem__)
 
     def around(point, spacing):
-        # The middle comes first: an equal neighbour is no reason to move.
+        # An equal neighbour is no reason to move, but where all is useless low numbers are safer.
+        moves = (-spacing, 0, spacing) if scores[point] == np.inf else (0, -spacing, spacing)
         return [
-            [p for p in (place, place - spacing, place + spacing) if low <= p <= high]
+            [place + move for move in moves if low <= place + move <= high]
             for place, (_, _, (low, high)) in zip(point, axes.values(), strict=True)
         ]
 
@@ -115,7 +111,7 @@ def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis])
             middle, best = best, best_of(around(best, spacing))
     places = zip(axes.items(), best, strict=True)
     at_end = [name for (name, axis), place in places if place in axis.ends]
-    return Found(numbers(best), scores[best], at_end, len(scores))
+    return Found(numbers(best), scores[best], at_end)
 
 
 def tune(name: str, problems: Problems, steps: int, count: int) -> Found:
@@ -138,8 +134,7 @@ def tune(name: str, problems: Problems, steps: int, count: int) -> Found:
 
     def score(numbers: Mapping[str, float]) -> float:
         rule.adjust(numbers)
-        logarithms = log10_loss(minimiser(count).losses[:, -1])
-        return float(np.where(np.isfinite(logarithms), logarithms, _DIVERGED).mean())
+        return float(log10_loss(minimiser(count).losses[:, -1]).mean())
 
     return search(score, axes)
 
