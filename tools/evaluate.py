@@ -36,11 +36,15 @@ def main() -> None:
     options.check_ranks("episodes")
 
     with program.libraries_loading():
-        from tfmeta import checkpoints, distributed
+        from tfmeta import MAML, checkpoints, distributed
         from tfmeta.evaluation import evaluate
 
         distributed.init()
     learner = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best)
+    if not isinstance(learner, MAML):
+        raise ArgumentError(
+            "output_dir", FLAGS.output_dir, "holds no run of train.py; give one that does."
+        )
     *_, channels = learner.model.input_shape
     data = options.Data(channels, whole=part == "all")
     _check_fits(learner, data)

@@ -147,9 +147,18 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
         changeable: those for which the command line may give another value.
 
     Raises:
-        ArgumentError: another one has another value on the command line.
+        ArgumentError: another one has another value on the command line; or the run lacks a flag
+            that no run of this binary lacks.
     """
     run = _parsed(stored)
+    for name in names:
+        if name not in run and FLAGS[name].default is not None:
+            raise ArgumentError(
+                "output_dir",
+                FLAGS.output_dir,
+                f"the run there was made by another program, without --{name}; give another "
+                "folder.",
+            )
     for name in names:
         flag, value = FLAGS[name], run.get(name)
         if not flag.present:

@@ -37,6 +37,20 @@ def small(characters):
 
 
 @pytest.fixture(scope="session")
+def small_problems():
+    """Flags of the training of an optimizer that takes a moment."""
+    return [
+        "--problem=quadratic",
+        "--problem_steps=4",
+        "--unroll=2",
+        "--meta_batch=5",
+        "--meta_iterations=4",
+        "--validate_every=2",
+        "--validation_problems=4",
+    ]
+
+
+@pytest.fixture(scope="session")
 def run():
     """Runs a Python program of ours in a process of its own."""
 

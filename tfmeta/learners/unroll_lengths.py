@@ -1,5 +1,6 @@
 """How the training of a problem is cut into unrolls."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,7 @@ class FixedUnrolls:
     """
 
     def __init__(self, problem_steps: int, unroll: int):
-        for name, count in (("problem_steps", problem_steps), ("unroll", unroll)):
-            if type(count) is not int or count < 1:
-                raise ArgumentError(name, count, "give a whole number of at least 1.")
+        _check_counts(problem_steps=problem_steps, unroll=unroll)
         if problem_steps % unroll:
             raise ArgumentError(
                 "unroll", unroll, f"it does not divide problem_steps, {problem_steps}."
@@ -58,6 +57,10 @@ class RandomUnrolls:
         least_steps: how many steps at least in an unroll.
         more_steps: mean of the draw that is added.
         seed: of the draws; a meta-iteration's depend on this and on its number alone.
+
+    Raises:
+        ArgumentError: a count is not a whole number of at least 1, or a mean is not a finite
+            number of at least 0.
     """
 
     def __init__(
@@ -68,6 +71,10 @@ class RandomUnrolls:
         more_steps: float = 200.0,
         seed: int = 0,
     ):
+        _check_counts(least_unrolls=least_unrolls, least_steps=least_steps)
+        for name, mean in (("more_unrolls", more_unrolls), ("more_steps", more_steps)):
+            if not 0 <= mean < math.inf:
+                raise ArgumentError(name, mean, "give a finite number of at least 0.")
         self.least_unrolls, self.more_unrolls = least_unrolls, more_unrolls
         self.least_steps, self.more_steps = least_steps, more_steps
         self.seed = seed
@@ -78,3 +85,9 @@ class RandomUnrolls:
         unrolls = self.least_unrolls + round(draws.exponential(self.more_unrolls))
         steps = self.least_steps + np.rint(draws.exponential(self.more_steps, unrolls))
         return Lengths([int(count) for count in steps], False)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if type(count) is not int or count < 1:
+            raise ArgumentError(name, count, "give a whole number of at least 1.")

@@ -1,0 +1,118 @@
+"""Input that the training of an optimizer cannot use: one sentence, status 2, and no traceback."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tfmeta import checkpoints
+from tfmeta.learners import OptimizerLearner
+from tfmeta.updates import HierarchicalRNN
+
+TOOLS = Path(__file__).parents[2] / "tools"
+TRAIN = TOOLS / "train_optimizer.py"
+
+
+def assert_refused(result, *parts):
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--update_rule", "adamw"),
+        ("--cell", "rnn"),
+        ("--meta_loss", "last"),
+        ("--unroll_lengths", "endless"),
+        ("--unroll", "0"),
+        ("--unroll", "-20"),
+        ("--problem_steps", "0"),
+        ("--meta_iterations", "-1"),
+        ("--meta_batch", "0"),
+        ("--validation_problems", "1"),
+        ("--random_scaling", "-3"),
+        ("--output_scale", "0"),
+        ("--outer_clip", "-1"),
+        ("--target_accuracy", "nan"),
+        # These are found out when TensorFlow has been loaded.
+        ("--unroll", "30"),
+        ("--problem", "cubic"),
+        ("--validation_problem", "cubic"),
+        ("--target_accuracy", "65.0"),
+    ],
+)
+def test_value(run, tmp_path, flag, value):
+    assert_refused(run(TRAIN, f"{flag}={value}", cwd=tmp_path), f"{flag}={value}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_xla_with_unrolls_of_random_length(run, tmp_path):
+    result = run(TRAIN, "--xla", "--unroll_lengths=random", cwd=tmp_path)
+    assert_refused(result, "--xla=True", "--unroll_lengths=random")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "sentence"),
+    [
+        ("npz:missing.npz", "--dataset=npz:missing.npz"),
+        ("sinusoid", "--problem=image_network: it needs images"),
+    ],
+)
+def test_problem_on_images_without_images(run, tmp_path, dataset, sentence):
+    result = run(TRAIN, "--problem=image_network", f"--dataset={dataset}", cwd=tmp_path)
+    assert_refused(result, sentence)
+
+
+@pytest.fixture(scope="module")
+def folder(run, small_problems, tmp_path_factory):
+    """The output folder of a run; to be left as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "lstm"
+    result = run(TRAIN, *small_problems, f"--output_dir={folder}")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    "flag", ["--update_rule=hierarchical_rnn", "--cell=lstm", "--problem=bowl", "--unroll=1"]
+)
+def test_resumed_run_is_of_another_kind(run, folder, flag):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = run(TRAIN, "--resume", f"--output_dir={folder}", flag)
+    assert_refused(result, flag.replace("=bowl", "=['bowl']"), "--output_dir")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_checkpoint_of_another_rule(run, folder, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(folder, other)
+    learner = OptimizerLearner(HierarchicalRNN())
+    learner.compile("adam")
+    learner.optimizer.build(learner.trainable_variables)
+    checkpoints.Checkpoints(other / "checkpoints").save(learner, 4)
+    result = run(TRAIN, "--resume", "--meta_iterations=8", f"--output_dir={other}")
+    assert result.returncode == 2, result.stderr
+    assert "--output_dir=" in result.stderr and "another" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def test_folder_of_another_program(run, folder, tmp_path):
+    """Training goes on with no run of train.py, and train.py and evaluate.py with none of ours."""
+    (tmp_path / "flags.txt").write_text("--dataset=glyphs\n--ways=5\n--update_rule=lstm\n")
+    result = run(TRAIN, "--resume", f"--output_dir={tmp_path}")
+    assert_refused(result, f"--output_dir={tmp_path}", "another program")
+    result = run(TOOLS / "train.py", "--resume", f"--output_dir={folder}")
+    assert_refused(result, f"--output_dir={folder}", "another program")
+    result = run(TOOLS / "evaluate.py", f"--output_dir={folder}")
+    assert_refused(result, f"--output_dir={folder}", "train.py")
+
+
+def test_on_two_ranks_the_sentence_appears_once(horovodrun, tmp_path):
+    flags = ["--problem=cubic", f"--output_dir={tmp_path / 'run'}"]
+    result = horovodrun(2, [TRAIN, *flags])
+    assert "Exit code: 2" in result.stderr
+    assert result.stderr.count("--problem=cubic") == 1, result.stderr
+    assert "tools/program.py" not in result.stderr
