@@ -16,6 +16,7 @@ COUNTS = {
     "fully_connected": 12,
     "fully_connected_relu": 12,
     "wichrowska": 33,
+    "five_types": 5,
     "image_network": 1,
     "image_network_40": 1,
     "image_network_2x20": 1,
@@ -44,10 +45,16 @@ def test_no_two_types_share_a_family(images):
     names = [
         family.name
         for name in NAMES
-        if not name.endswith("wichrowska")
+        if not name.endswith(("wichrowska", "five_types"))  # made of the others
         for family in problems_named(name, 0, images)
     ]
     assert len(set(names)) == len(names)
+
+
+def test_five_types_has_one_family_of_each_type_of_wichrowska():
+    types = ("wichrowska_quadratic", "bowl", "two_dimensional", "softmax_regression")
+    for family, name in zip(problems_named("five_types"), (*types, "fully_connected"), strict=True):
+        assert family.name in [other.name for other in problems_named(name)]
 
 
 def test_every_family_gives_a_finite_loss_that_is_not_negative(images):

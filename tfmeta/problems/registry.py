@@ -123,14 +123,13 @@ def problems_named(
     `quadratic` (d = 10) and `quadratic_normal` (the same with normal W and y) are those of
     Andrychowicz et al. 2016. `wichrowska_quadratic` (d = 20, 25, 50, 100), `bowl` (4 families),
     `two_dimensional` (9), `softmax_regression` (4) and `fully_connected` (12 sigmoid networks) are
-    the five types of Wichrowska et al. 2017; `wichrowska` is all 33, `five_types` one small family
-    of each type. `fully_connected_relu` has
-    the same networks with ReLU. `noisy_` before any of these adds noise to the gradients, with the
-    deviations of the public code where it has them: 0.5, 0.5, 1 and 2 for its quadratics (none for
-    d = 25 there), 0.1 for bowls, 1 for functions of two variables, 0.5, 0.1, 0.1 and 0.5 for
-    softmax regression; else 0.5 for quadratics and 0.1 for networks. `image_network` (20 sigmoid
-    units), `image_network_40`, `image_network_2x20` (two layers) and `image_network_relu` classify
-    the first ten classes of images.
+    the five types of Wichrowska et al. 2017; `wichrowska` is all 33, and `five_types` one family of
+    each type. `fully_connected_relu` has the same networks with ReLU. `noisy_` before any of these
+    adds noise to the gradients, with the deviations of the public code where it has them: 0.5, 0.5,
+    1 and 2 for its quadratics (none for d = 25 there), 0.1 for bowls, 1 for functions of two
+    variables, 0.5, 0.1, 0.1 and 0.5 for softmax regression; else 0.5 for quadratics and 0.1 for
+    networks. `image_network` (20 sigmoid units), `image_network_40`, `image_network_2x20` (two
+    layers) and `image_network_relu` classify the first ten classes of images.
 
     Args:
         name: one of `NAMES`.
