@@ -73,6 +73,13 @@ def test_meta_sgd_has_a_rate_for_every_coordinate():
     np.testing.assert_array_equal(moved[1], 4.0)
 
 
+def test_rates_that_would_broadcast_to_other_weights_are_refused():
+    rule = updates.MetaSGD(0.5)
+    rule.build([(2,)])
+    with pytest.raises(tfmeta.ArgumentError, match="rates were made for other shapes"):
+        rule.initial_state(rule.parameters(), [tf.zeros([3, 2])], None)
+
+
 @pytest.mark.parametrize(
     ("rule", "arguments", "argument"),
     [
