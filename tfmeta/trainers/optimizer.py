@@ -25,6 +25,8 @@ class OptimizerTrainer(Trainer):
         meta_batch: problems of a meta-iteration, of all ranks together.
         validation_problems: of each family, in a validation.
         validation_steps: steps of their training.
+        by_accuracy: call those parameters the best whose problems end with the highest accuracy,
+            rather than the lowest log ratio.
         seed: of the draw of families.
     """
 
@@ -37,6 +39,7 @@ class OptimizerTrainer(Trainer):
         meta_batch: int,
         validation_problems: int,
         validation_steps: int,
+        by_accuracy: bool = False,
         seed: int = 0,
     ):
         self.learner = learner
@@ -44,6 +47,7 @@ class OptimizerTrainer(Trainer):
         self.lengths = lengths
         self.meta_batch = meta_batch
         self.validation_problems = validation_problems
+        self.by_accuracy = by_accuracy
         self.seed = seed
         # Nothing but where they end is asked for.
         self.minimisers = [
@@ -91,7 +95,7 @@ class OptimizerTrainer(Trainer):
         return {**results, "families": families}
 
     def merit(self, validation):
-        return -validation["log_ratio"]
+        return validation["accuracy"] if self.by_accuracy else -validation["log_ratio"]
 
 
 def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float] | None:
