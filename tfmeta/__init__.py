@@ -13,17 +13,23 @@ _PUBLIC = {
     "ArgumentError": "tfmeta.errors",
     "Episodes": "tfmeta.tasks.episodes",
     "ImageClasses": "tfmeta.tasks.image_classes",
+    "LearnedOptimizer": "tfmeta.keras_optimizer",
     "MAML": "tfmeta.learners.maml",
     "NonFiniteError": "tfmeta.errors",
+    "OptimizerLearner": "tfmeta.learners.optimizer_learner",
     "Sinusoids": "tfmeta.tasks.sinusoid",
     "TaskSource": "tfmeta.tasks.task_source",
+    "UpdateRule": "tfmeta.updates.update_rule",
     "distributed": "tfmeta.distributed",
     "evaluate": "tfmeta.evaluation",
     "init": "tfmeta.distributed",
     "layers": "tfmeta.layers",
     "load_image_classes": "tfmeta.tasks.load",
+    "load_optimizer": "tfmeta.keras_optimizer",
     "models": "tfmeta.models",
+    "problems": "tfmeta.problems",
     "split_classes": "tfmeta.tasks.splits",
+    "updates": "tfmeta.updates",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,5 +1,6 @@
 """Learners: one algorithm a file, each a `keras.Model`."""
 
 from tfmeta.learners.maml import MAML
+from tfmeta.learners.optimizer_learner import OptimizerLearner
 
-__all__ = ["MAML"]
+__all__ = ["MAML", "OptimizerLearner"]

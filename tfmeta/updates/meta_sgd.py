@@ -2,6 +2,7 @@
 
 import keras
 
+from tfmeta.errors import ArgumentError
 from tfmeta.updates.hand_made import check_rate
 from tfmeta.updates.update_rule import UpdateRule
 
@@ -17,7 +18,8 @@ class MetaSGD(UpdateRule):
         learning_rate: what all rates are at first, a positive number.
 
     Raises:
-        ArgumentError: the rate is not a positive finite number.
+        ArgumentError: the rate is not a positive finite number; in `initial_state`, the rates were
+            made for weights of other shapes.
     """
 
     def __init__(self, learning_rate: float, **kwargs):
@@ -34,6 +36,12 @@ class MetaSGD(UpdateRule):
         super().build(shapes)
 
     def initial_state(self, parameters, weights, seed):
+        # Rates of another shape may broadcast, and would then be those of other coordinates.
+        shapes = [tuple(weight.shape) for weight in weights]
+        if [tuple(rates.shape) for rates in parameters] != shapes:
+            raise ArgumentError(
+                "weights", shapes, "the rates were made for other shapes; take a new rule."
+            )
         return ()
 
     def update(self, parameters, weights, gradients, state):
