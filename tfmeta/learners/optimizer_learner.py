@@ -107,14 +107,23 @@ class OptimizerLearner(keras.Model):
             problems: the family.
             tasks: problems of it, as `Problems.batch` gives them.
         """
-        parameters = self.rule.parameters()
+        first_loss = engine.for_each(
+            lambda task: problems.full_loss(task["weights"], task["data"]),
+            tasks,
+            problems.stackable,
+        )
+        state = self.first_state(problems, tasks, self.rule.parameters())
+        return Carried(list(tasks["weights"]), state, first_loss)
 
-        def one(task):
-            state = self.rule.initial_state(parameters, task["weights"], task["seed"])
-            first_loss = problems.full_loss(task["weights"], task["data"])
-            return Carried(list(task["weights"]), state, first_loss)
-
-        return engine.for_each(one, tasks, problems.stackable)
+    def first_state(
+        self, problems: Problems, tasks: engine.Tasks, parameters: Sequence[tf.Tensor]
+    ) -> Any:
+        """The rule's memory of each problem before its first step, which may be learned."""
+        return engine.for_each(
+            lambda task: self.rule.initial_state(parameters, task["weights"], task["seed"]),
+            tasks,
+            problems.stackable,
+        )
 
     def unroll(
         self,
@@ -135,6 +144,13 @@ class OptimizerLearner(keras.Model):
             first_step: how many steps they have taken.
             steps: how many to take; a tensor where it differs from call to call.
         """
+        # After no steps the state is made anew, so that the gradient reaches what is learned of it.
+        first_state = self.first_state(problems, tasks, parameters)
+        rule_state = tf.nest.map_structure(
+            lambda first, later: tf.where(tf.equal(first_step, 0), first, later),
+            first_state,
+            carried.rule_state,
+        )
 
         def batch_loss(weights, task, step):
             return problems.loss(
@@ -165,7 +181,7 @@ class OptimizerLearner(keras.Model):
             )
             return index + 1, loss + tf.reduce_sum(terms), weights, rule_state
 
-        loop = (0, tf.zeros([], carried.first_loss.dtype), carried.weights, carried.rule_state)
+        loop = (0, tf.zeros([], carried.first_loss.dtype), carried.weights, rule_state)
         if self.in_graph and isinstance(steps, int):
             for _ in range(steps):
                 loop = body(*loop)
@@ -244,10 +260,7 @@ class OptimizerLearner(keras.Model):
             The mean of the meta-loss (itself a mean over the problems) over those unrolls where it
             is finite; NaN where it is in none.
         """
-        key = (problems, meta_batch)
-        if key not in self._graphs:
-            self._graphs[key] = self._traced(problems, meta_batch)
-        start, update = self._graphs[key]
+        start, update = self.graphs(problems, meta_batch)
         tasks, carried = start(tf.constant(step))
         losses, done = [], 0
         for length in lengths.steps:
@@ -257,6 +270,23 @@ class OptimizerLearner(keras.Model):
             done += length
         finite = [loss for loss in np.array(losses) if np.isfinite(loss)]
         return float(np.mean(finite)) if finite else math.nan
+
+    def graphs(self, problems: Problems, meta_batch: int) -> tuple[Any, Any]:
+        """What a meta-iteration runs, built once for a family and a number of problems.
+
+        Args:
+            problems: the family.
+            meta_batch: how many problems, on all ranks together.
+
+        Returns:
+            `start(step)` gives this rank's problems at that address and their `Carried`;
+            `update(tasks, carried, first_step, steps)` takes an unroll of them, updates the rule
+            and gives the mean of the meta-loss over all problems and the new `Carried`.
+        """
+        key = (problems, meta_batch)
+        if key not in self._graphs:
+            self._graphs[key] = self._traced(problems, meta_batch)
+        return self._graphs[key]
 
     def _traced(self, problems, meta_batch):
         mine = share(meta_batch, distributed.rank(), distributed.size())
