@@ -44,17 +44,20 @@ class Minimiser:
     def __init__(self, rule: UpdateRule, problems: Problems, steps: int, every: int = 1):
         self.steps = np.array([*range(0, steps, every), steps])
         if not rule.built:
-            shapes = tf.function(problems.batch).get_concrete_function(0, 0, 1).structured_outputs
-            rule.build([tensor.shape[1:] for tensor in shapes["weights"]])
+            batch = tf.function(problems.batch, autograph=False).get_concrete_function(0, 0, 1)
+            shapes = batch.structured_outputs["weights"]
+            rule.build([tensor.shape[1:] for tensor in shapes])
 
         def for_each(function, *nests):
             return engine.for_each(lambda nests: function(*nests), nests, problems.stackable)
 
         def measure(task, weights):
-            loss = problems.full_loss(weights, task["data"])
-            score = problems.score(weights, task["data"]) if problems.metric else 0.0
-            held_out_loss = problems.held_out_loss(weights, task["data"])
-            return tf.stack([loss, held_out_loss, tf.cast(score, loss.dtype)])
+            measures = [
+                problems.full_loss(weights, task["data"]),
+                problems.held_out_loss(weights, task["data"]),
+                problems.score(weights, task["data"]) if problems.metric else 0.0,
+            ]
+            return tf.stack([tf.cast(number, tf.float64) for number in measures])
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32)] * 3)
         def run(step, first, last):
@@ -80,24 +83,19 @@ class Minimiser:
 
                 return index + 1, *for_each(one, tasks, weights, rule_state)
 
-            def to_next_time(number, weights, rule_state, curves):
-                _, weights, rule_state = tf.while_loop(
-                    lambda index, *_: index < times[number],
-                    advance,
-                    (times[number - 1], weights, rule_state),
+            def to_next_time(number, index, weights, rule_state, curves):
+                index, weights, rule_state = tf.while_loop(
+                    lambda index, *_: index < times[number], advance, (index, weights, rule_state)
                 )
                 curves = curves.write(number, for_each(measure, tasks, weights))
-                return number + 1, weights, rule_state, curves
+                return number + 1, index, weights, rule_state, curves
 
             weights = tasks["weights"]
-            measures = for_each(measure, tasks, weights)
-            curves = tf.TensorArray(
-                measures.dtype, len(self.steps), element_shape=measures.shape
-            ).write(0, measures)
+            curves = tf.TensorArray(tf.float64, len(self.steps), element_shape=[None, 3])
             *_, curves = tf.while_loop(
                 lambda number, *_: number < len(self.steps),
                 to_next_time,
-                (1, weights, for_each(start, tasks), curves),
+                (0, 0, weights, for_each(start, tasks), curves),
             )
             return tf.transpose(curves.stack(), [1, 0, 2])
 
@@ -124,7 +122,7 @@ class Minimiser:
             for first, last in _chunks(mine, at_once)
         ]
         [measures] = distributed.gather([tf.concat(parts, axis=0)])
-        losses, held_out, scores = np.moveaxis(measures.numpy().astype(np.float64), -1, 0)
+        losses, held_out, scores = np.moveaxis(measures.numpy(), -1, 0)
         return Minimised(self.steps, losses, held_out, scores)
 
 
