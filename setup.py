@@ -47,6 +47,8 @@ setup(
         "console_scripts": [
             "tfmeta-train=tfmeta.tools.train:run",
             "tfmeta-evaluate=tfmeta.tools.evaluate:run",
+            "tfmeta-train-optimizer=tfmeta.tools.train_optimizer:run",
+            "tfmeta-evaluate-optimizer=tfmeta.tools.evaluate_optimizer:run",
             "tfmeta-benchmark=tfmeta.tools.benchmark:run",
             "tfmeta-build-horovod=tfmeta.tools.build_horovod:run",
         ]
