@@ -75,11 +75,15 @@ class DenseNetworks(Problems):
             weights.append(tf.cast(self.start_deviation(shape) * draws, self.dtype))
         return weights
 
-    def loss(self, weights, data, seed):
+    def drawn(self, data: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The training examples of the batch that a seed (int32 `[2]`) chooses."""
         x, y = self.training(data)
         draws = random_numbers.uniform(seed, (self.batch_size,))
         rows = tf.cast(draws * y.shape[0], tf.int32)
-        return self._training_loss(weights, tf.gather(x, rows), tf.gather(y, rows))
+        return tf.gather(x, rows), tf.gather(y, rows)
+
+    def loss(self, weights, data, seed):
+        return self._training_loss(weights, *self.drawn(data, seed))
 
     def full_loss(self, weights, data):
         return self._training_loss(weights, *self.training(data))

@@ -7,11 +7,13 @@ task that the example adapts beside every training task.
 
 import random
 import time
+from typing import Any
 
 import learn2learn
 import numpy as np
 import torch
 
+from .settings import MAMLSetting
 from .worker import serve
 
 
@@ -56,37 +58,23 @@ class Rival:
     """learn2learn's MAML around its OmniglotCNN, trained with Adam.
 
     Args:
-        images: path of an .npy file, see `Episodes`.
-        counts: path of an .npy file, see `Episodes`.
         threads: of PyTorch's operations.
-        dtype: of the weights: "float32" or "float64".
+        setting: the fields of `MAMLSetting`.
     """
 
-    def __init__(
-        self,
-        images: str,
-        counts: str,
-        ways: int,
-        shots: int,
-        queries: int,
-        meta_batch: int,
-        inner_learning_rate: float,
-        inner_steps: int,
-        learning_rate: float,
-        threads: int,
-        seed: int,
-        dtype: str,
-    ):
+    def __init__(self, threads: int, **setting: Any):
+        s = MAMLSetting(**setting)
         torch.set_num_threads(threads)
-        torch.set_default_dtype(getattr(torch, dtype))
-        torch.manual_seed(seed)
-        random.seed(seed)
-        self.episodes = Episodes(np.load(images), np.load(counts), ways, shots, queries)
-        network = learn2learn.vision.models.OmniglotCNN(ways, hidden_size=64)
-        self.maml = learn2learn.algorithms.MAML(network, lr=inner_learning_rate)
-        self.optimizer = torch.optim.Adam(self.maml.parameters(), learning_rate)
+        torch.set_default_dtype(getattr(torch, s.dtype))
+        torch.manual_seed(s.seed)
+        random.seed(s.seed)
+        images, counts = np.load(s.images), np.load(s.counts)
+        self.episodes = Episodes(images, counts, s.ways, s.shots, s.queries)
+        network = learn2learn.vision.models.OmniglotCNN(s.ways, hidden_size=64)
+        self.maml = learn2learn.algorithms.MAML(network, lr=s.inner_learning_rate)
+        self.optimizer = torch.optim.Adam(self.maml.parameters(), s.learning_rate)
         self.loss = torch.nn.CrossEntropyLoss()
-        self.tasks, self.inner_steps = meta_batch, inner_steps
+        self.tasks, self.inner_steps = s.meta_batch, s.inner_steps
 
     def meta_gradient(self, tasks: list[tuple[torch.Tensor, ...]]) -> tuple[float, float]:
         """Leaves the meta-gradient in the parameters; returns the mean loss and accuracy."""

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from tfmeta.learners import MAML
 from tfmeta.tasks.episodes import Episodes
 from tfmeta.tasks.image_classes import ImageClasses
 
+from .settings import MAMLSetting
 from .worker import peak_memory_mb, serve
 
 
@@ -41,35 +43,28 @@ def omniglot_cnn(ways: int) -> keras.Model:
 
 
 class Ours:
-    """tfmeta's MAML around that network, trained with Adam; arguments as of the rival."""
+    """tfmeta's MAML around that network, trained with Adam.
 
-    def __init__(
-        self,
-        images: str,
-        counts: str,
-        ways: int,
-        shots: int,
-        queries: int,
-        meta_batch: int,
-        inner_learning_rate: float,
-        inner_steps: int,
-        learning_rate: float,
-        seed: int,
-        dtype: str,
-    ):
-        keras.config.set_floatx(dtype)
-        keras.config.set_dtype_policy(dtype)
-        keras.utils.set_random_seed(seed)
-        pixels, sizes = np.load(images), np.load(counts)
+    Args:
+        setting: the fields of `MAMLSetting`.
+    """
+
+    def __init__(self, **setting: Any):
+        s = MAMLSetting(**setting)
+        keras.config.set_floatx(s.dtype)
+        keras.config.set_dtype_policy(s.dtype)
+        keras.utils.set_random_seed(s.seed)
+        pixels, sizes = np.load(s.images), np.load(s.counts)
         names = tuple(str(number) for number in range(len(sizes)))
-        self.episodes = Episodes(ImageClasses(pixels, sizes, names), ways, shots, queries, seed)
-        self.tasks = meta_batch
+        classes = ImageClasses(pixels, sizes, names)
+        self.episodes = Episodes(classes, s.ways, s.shots, s.queries, s.seed)
+        self.tasks = s.meta_batch
         self.data = self.episodes.batches(
-            meta_batch, rank=distributed.rank(), ranks=distributed.size()
+            s.meta_batch, rank=distributed.rank(), ranks=distributed.size()
         )
-        self.learner = MAML(omniglot_cnn(ways), inner_learning_rate, inner_steps)
+        self.learner = MAML(omniglot_cnn(s.ways), s.inner_learning_rate, s.inner_steps)
         self.learner.compile(
-            optimizer=keras.optimizers.Adam(learning_rate),
+            optimizer=keras.optimizers.Adam(s.learning_rate),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
