@@ -1,0 +1,103 @@
+"""The comparison of a trained optimizer with tuned ones, from end to end."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tfmeta.tuning import HAND_MADE
+
+TOOLS = Path(__file__).parents[2] / "tools"
+TRAIN = TOOLS / "train_optimizer.py"
+EVALUATE = TOOLS / "evaluate_optimizer.py"
+KEYS = {"final_loss", "ci95", "median", "mean_log10", "mean_log10_ci95", "diverged"}
+HELD_OUT = {"held_out_loss", "held_out_loss_ci95", "accuracy", "accuracy_ci95"}
+
+
+def results_of(result):
+    assert result.returncode == 0, result.stderr
+    line = result.stdout.strip().splitlines()[-1]
+    return json.loads(re.sub(r"^\[0\]<stdout>:", "", line))
+
+
+@pytest.fixture(scope="module")
+def folder(run, small_problems, tmp_path_factory):
+    """The output folder of a training."""
+    folder = tmp_path_factory.mktemp("runs") / "lstm"
+    result = run(TRAIN, *small_problems, f"--output_dir={folder}")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_results_and_picture_of_images(run, folder, characters):
+    """Of another type of problem than the rule was trained on."""
+    flags = ["--problem=image_network", f"--dataset={characters}", "--image_size=16"]
+    flags += ["--problem_steps=2", "--test_problems=3", "--tuning_problems=2"]
+    evaluated = run(EVALUATE, *flags, f"--output_dir={folder}")
+    results = results_of(evaluated)
+    assert evaluated.stderr == ""
+    assert json.loads((folder / "optimizers.json").read_text()) == results
+    assert results["problem_steps"] == 2 and results["ranks"] == 1
+    assert results["rule"] == "CoordinatewiseLSTM"
+    [(family, optimizers)] = results["families"].items()
+    assert family == "image_network_20"
+    assert optimizers.keys() == {"learned", *HAND_MADE}
+    for name, measures in optimizers.items():
+        assert measures.keys() >= KEYS | HELD_OUT
+        assert 0 <= measures["accuracy"] <= 100
+        if name != "learned":
+            assert measures["numbers"].keys() == HAND_MADE[name][1].keys()
+    learned = optimizers["learned"]
+    best = min(HAND_MADE, key=lambda name: optimizers[name]["mean_log10"])
+    assert learned["best_hand_made"] == best
+    difference = learned["mean_log10"] - optimizers[best]["mean_log10"]
+    assert learned["paired_log10"] == pytest.approx(difference)
+    with Image.open(folder / "optimizers.png") as picture:
+        assert picture.format == "PNG"
+    assert not list(folder.rglob(".*"))
+
+
+@pytest.mark.slow
+def test_two_ranks_find_what_one_finds(horovodrun, folder):
+    flags = ["--test_problems=5", "--tuning_problems=5", f"--output_dir={folder}"]
+    one, two = (results_of(horovodrun(ranks, [EVALUATE, *flags])) for ranks in (1, 2))
+    assert one["problem_steps"] == 4
+    assert (one["ranks"], two["ranks"]) == (1, 2)
+    for name, measures in one["families"]["quadratic_10"].items():
+        other = two["families"]["quadratic_10"][name]
+        assert other["final_loss"] == pytest.approx(measures["final_loss"], rel=1e-4)
+        assert other.get("numbers") == measures.get("numbers")
+
+
+def assert_refused(result, *parts):
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for part in parts:
+        assert part in result.stderr
+
+
+def test_no_folder(run):
+    assert_refused(run(EVALUATE), "--output_dir=None")
+
+
+def test_folder_without_a_run(run, tmp_path):
+    assert_refused(run(EVALUATE, f"--output_dir={tmp_path}"), f"--output_dir={tmp_path}", "no run")
+
+
+def test_folder_of_a_few_shot_run(run, folder, tmp_path):
+    """Its flags lack those of an optimizer's training."""
+    lines = (folder / "flags.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "flags.txt").write_text("".join(line for line in lines if "problem" not in line))
+    result = run(EVALUATE, f"--output_dir={tmp_path}")
+    assert_refused(result, f"--output_dir={tmp_path}", "another program")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--problem", "cubic"), ("--test_problems", "1"), ("--problem_steps", "0")]
+)
+def test_value(run, folder, flag, value):
+    result = run(EVALUATE, f"--output_dir={folder}", f"{flag}={value}")
+    assert_refused(result, f"{flag}={value}")
