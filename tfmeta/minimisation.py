@@ -66,7 +66,8 @@ class Minimiser:
             times = tf.constant(self.steps, tf.int32)
 
             def start(task):
-                return rule.initial_state(parameters, task["weights"], task["seed"])
+                weights = task["weights"]
+                return weights, rule.initial_state(parameters, weights, task["seed"])
 
             def advance(index, weights, rule_state):
                 def one(task, weights, rule_state):
@@ -90,12 +91,11 @@ class Minimiser:
                 curves = curves.write(number, for_each(measure, tasks, weights))
                 return number + 1, index, weights, rule_state, curves
 
-            weights = tasks["weights"]
             curves = tf.TensorArray(tf.float64, len(self.steps), element_shape=[None, 3])
             *_, curves = tf.while_loop(
                 lambda number, *_: number < len(self.steps),
                 to_next_time,
-                (0, 0, weights, for_each(start, tasks), curves),
+                (0, 0, *for_each(start, tasks), curves),
             )
             return tf.transpose(curves.stack(), [1, 0, 2])
 
