@@ -1,5 +1,6 @@
-"""Normalisation layers whose second derivatives are exact."""
+"""Normalisation whose second derivatives are exact, and convolution whose derivatives cost less."""
 
+from tfmeta.layers.convolution import Conv2D
 from tfmeta.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -10,6 +11,7 @@ from tfmeta.layers.normalization import (
 
 __all__ = [
     "BatchNormalization",
+    "Conv2D",
     "GroupNormalization",
     "LayerNormalization",
     "inexact_layers",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tfmeta.layers import BatchNormalization
+from tfmeta.layers import BatchNormalization, Conv2D
 
 
 def conv4(
@@ -33,7 +33,7 @@ def conv4(
     inputs = keras.Input(input_shape)
     x = inputs
     for block in range(4):
-        x = keras.layers.Conv2D(
+        x = Conv2D(
             filters,
             3,
             strides=1 if max_pool else 2,

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import distributed
-from tfmeta.layers import BatchNormalization
+from tfmeta.layers import BatchNormalization, Conv2D
 from tfmeta.learners import MAML
 from tfmeta.tasks.episodes import Episodes
 from tfmeta.tasks.image_classes import ImageClasses
@@ -35,7 +35,7 @@ def omniglot_cnn(ways: int) -> keras.Model:
     x = inputs
     for _ in range(4):
         x = keras.layers.ZeroPadding2D(1)(x)
-        x = keras.layers.Conv2D(64, 3, strides=2)(x)
+        x = Conv2D(64, 3, strides=2)(x)
         x = BatchNormalization(epsilon=1e-5)(x)
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
