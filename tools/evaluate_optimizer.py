@@ -7,8 +7,9 @@ Gradient descent, momentum, RMSProp and Adam are tuned by grid for each family, 
 problems: about 150 points, each a training of `--tuning_problems` problems. Where all problems
 share their data, as networks on images do, 20 will do. Flags that are not given are those of the
 run. The folder of the run gets `optimizers.json` and, with the curves, `optimizers.png`. The last
-line on standard output is the same JSON object; in it `families` has, by name of the family and then of the optimizer (`learned`,
-`gradient_descent`, `momentum`, `rmsprop`, `adam`), how the unseen problems ended:
+line on standard output is the same JSON object; in it `families` has, by name of the family and
+then of the optimizer (`learned`, `gradient_descent`, `momentum`, `rmsprop`, `adam`), how the unseen
+problems ended:
 
     final_loss, ci95            mean of the loss on all training data, and its 95 % interval
     median                      of the same
