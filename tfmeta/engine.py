@@ -100,6 +100,43 @@ def with_gradient(
     return loss, tf.nest.pack_sequence_as(nest, [tf.stop_gradient(other) for other in others])
 
 
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, computed once more when it is differentiated: nothing but its arguments is kept.
+
+    In a loop it is this that lets XLA compile the derivative. A loop keeps what its body computes,
+    axes and shapes among it, for the way back, while XLA has to know these when it compiles.
+    (`tf.recompute_grad` would silence the tapes within `function` too.)
+
+    Args:
+        function: of nests of tensors, to a nest of tensors. The derivative is in the arguments
+            alone, not in what the function refers to besides.
+    """
+
+    def run(*arguments):
+        @tf.custom_gradient
+        def flat(*tensors):
+            def backward(*upstream):
+                learned = [tensor for tensor in tensors if tensor.dtype.is_floating]
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(learned)
+                    results = function(*tf.nest.pack_sequence_as(arguments, tensors))
+                gradients = iter(
+                    tape.gradient(
+                        tf.nest.flatten(results),
+                        learned,
+                        output_gradients=list(upstream),
+                        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                    )
+                )
+                return [next(gradients) if t.dtype.is_floating else None for t in tensors]
+
+            return function(*tf.nest.pack_sequence_as(arguments, tensors)), backward
+
+        return flat(*tf.nest.flatten(arguments))
+
+    return run
+
+
 def _differentiate(task_function, weights, task):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)

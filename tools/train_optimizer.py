@@ -12,6 +12,7 @@ import json
 
 from absl import flags
 
+from tfmeta.errors import ArgumentError
 from tfmeta.launch import launched_rank
 from tfmeta.tools import optimizees, options, outer_loop, program, rules
 
@@ -60,7 +61,7 @@ program.define_positive(
     "target_accuracy",
     None,
     "Report when the accuracy, in per cent, on validation problems was this in three validations "
-    "in a row.",
+    "in a row, and keep the parameters of the highest, not those of the lowest log ratio.",
 )
 program.define_count("validation_problems", 50, 2, "Problems of each family in a validation.")
 flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problems.")
@@ -69,20 +70,34 @@ flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problem
 def main() -> None:
     folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="meta_iterations")
     options.check_ranks("meta_batch", "validation_problems")
-    lengths = _lengths()
+    if FLAGS.xla and FLAGS.unroll_lengths == "random":
+        raise ArgumentError(
+            "xla", True, "it needs unrolls of one length; leave out --unroll_lengths=random."
+        )
     with program.libraries_loading():
+        from tfmeta import distributed
+
+        # It comes first: the images of problems go to the devices that this rank is given.
+        distributed.init()
+        lengths = _lengths()
         families = optimizees.families("train", random_scaling=FLAGS.random_scaling)
-        validation = optimizees.families("validation", FLAGS.validation_problem)
+        validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
+        validation = optimizees.families("validation", validated)
+    if FLAGS.target_accuracy and not any(family.metric for family in validation):
+        raise ArgumentError(
+            "target_accuracy",
+            FLAGS.target_accuracy,
+            f"no problem of --{validated} has an accuracy; leave it out.",
+        )
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
 
     with program.libraries_loading():
-        from tfmeta import checkpoints, distributed
+        from tfmeta import checkpoints
         from tfmeta.learners.optimizer_learner import OptimizerLearner
         from tfmeta.trainers.optimizer import OptimizerTrainer, reached
         from tfmeta.training import train
 
-        distributed.init()
     learner = OptimizerLearner(
         rules.rule(),
         FLAGS.meta_loss,
@@ -90,7 +105,8 @@ def main() -> None:
         in_graph=FLAGS.update_rule == "lstm",
         xla=FLAGS.xla,
     )
-    learner.compile(outer_loop.optimizer(FLAGS.meta_iterations * len(lengths(0).steps)))
+    updates = sum(len(lengths(step).steps) for step in range(FLAGS.meta_iterations))
+    learner.compile(outer_loop.optimizer(updates))
     main_rank = distributed.is_main()
     if main_rank:
         folder.write_flags(options.lines(_NAMES))
@@ -103,6 +119,7 @@ def main() -> None:
         meta_batch=FLAGS.meta_batch,
         validation_problems=FLAGS.validation_problems,
         validation_steps=FLAGS.problem_steps,
+        by_accuracy=FLAGS.target_accuracy is not None,
         seed=FLAGS.seed,
     )
     training = train(

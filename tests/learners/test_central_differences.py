@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 import tfmeta
+from tfmeta import updates
 from tfmeta.learners import keras_model
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -214,6 +215,27 @@ def test_meta_gradient_of_a_regression_loss_is_the_central_difference(name):
         tasks[labels] = tf.one_hot(tasks[labels], CLASSES, dtype=tf.float64)
     model = classifier(VECTOR, activations("tanh"))
     assert relative_error(model, tasks, loss=LOSSES[name]()) < 1e-6
+
+
+RULES = {
+    "momentum": lambda: updates.Momentum(0.3),
+    "adam": lambda: updates.Adam(0.3),
+    "rmsprop": lambda: updates.RMSprop(0.3),
+    "meta_sgd": lambda: updates.MetaSGD(0.3),
+    "lstm": lambda: updates.CoordinatewiseLSTM(units=4, output_scale=1.0),
+    "hierarchical_rnn": lambda: updates.HierarchicalRNN(sizes=(3, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_meta_gradient_through_an_update_rule_is_the_central_difference(name):
+    """In the initial weights and the rule's parameters at once."""
+    model, rule = classifier(*LAYERS["dense"]), RULES[name]()
+    rule.build([variable.shape for variable in model.trainable_variables])
+    random = np.random.default_rng(3)
+    for variable in rule.trainable_variables:
+        variable.assign_add(0.3 * random.normal(size=variable.shape))
+    assert relative_error(model, make_tasks(VECTOR), update_rule=rule) < 1e-6
 
 
 def test_random_draws_come_from_the_seed_of_the_task():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TRAIN = ROOT / "tools" / "train.py"
-FLAGFILES = sorted(path.stem for path in (ROOT / "flags").glob("*.flags"))
+TOOLS = ROOT / "tools"
+FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))
+OF_OPTIMIZERS = [path for path in FLAGFILES if "\n--problem=" in path.read_text()]
 
 
 @pytest.fixture(scope="session")
@@ -20,13 +21,36 @@ def images_in_parts(tmp_path_factory):
     return f"npz:{path}"
 
 
-@pytest.mark.parametrize("name", FLAGFILES)
+def names(paths):
+    return [path.stem for path in paths]
+
+
+@pytest.mark.parametrize("name", names(path for path in FLAGFILES if path not in OF_OPTIMIZERS))
 def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
     """From another folder, by its name; images and network smaller than the paper's."""
     flags = ["--steps=3", "--validate_every=3", "--validation_episodes=2", "--episodes=2"]
     if "sinusoid" not in name:
         flags += [f"--dataset={images_in_parts}", "--image_size=16", "--filters=4", "--queries=1"]
         flags += ["--split=seeded", "--meta_batch=2"]
-    result = run(TRAIN, f"--flagfile={name}", *flags, f"--output_dir={tmp_path}/r", cwd=tmp_path)
+    result = run(
+        TOOLS / "train.py", f"--flagfile={name}", *flags, f"--output_dir={tmp_path}/r", cwd=tmp_path
+    )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["steps"] == 3
+
+
+@pytest.mark.parametrize("name", names(OF_OPTIMIZERS))
+def test_flagfile_runs_three_meta_iterations(run, images_in_parts, name, tmp_path):
+    """Shorter unrolls of fewer problems than the paper's, and smaller images."""
+    flags = ["--meta_iterations=3", "--validate_every=3", "--meta_batch=2"]
+    flags += ["--validation_problems=2", "--unroll_lengths=fixed", "--problem_steps=4"]
+    flags += ["--unroll=2", f"--dataset={images_in_parts}", "--image_size=16", "--split=seeded"]
+    result = run(
+        TOOLS / "train_optimizer.py",
+        f"--flagfile={name}",
+        *flags,
+        f"--output_dir={tmp_path}/r",
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["meta_iterations"] == 3

@@ -89,7 +89,8 @@ class OptimizerLearner(keras.Model):
         if not rule.built:
             rule.build([])
         if not rule.trainable_variables:
-            raise ArgumentError("rule", rule.name, "it has nothing to learn; give a learned rule.")
+            name = type(rule).__name__
+            raise ArgumentError("rule", name, "it has nothing to learn; give a learned rule.")
         self.rule = rule
         self.meta_loss = meta_loss
         self.first_order = bool(first_order)
@@ -161,7 +162,7 @@ class OptimizerLearner(keras.Model):
             full_loss = problems.full_loss(weights, task["data"])
             return tf.math.log(full_loss / (first_loss + _EPSILON) + _EPSILON)
 
-        def body(index, loss, weights, rule_state):
+        def step(parameters, index, weights, rule_state):
             def one(problem):
                 task, weights, rule_state, first_loss = problem
                 taken = inner_step(
@@ -179,13 +180,19 @@ class OptimizerLearner(keras.Model):
             terms, weights, rule_state = engine.for_each(
                 one, (tasks, weights, rule_state, carried.first_loss), problems.stackable
             )
-            return index + 1, loss + tf.reduce_sum(terms), weights, rule_state
+            return tf.reduce_sum(terms), weights, rule_state
+
+        def body(index, loss, weights, rule_state):
+            term, weights, rule_state = step(parameters, index, weights, rule_state)
+            return index + 1, loss + term, weights, rule_state
 
         loop = (0, tf.zeros([], carried.first_loss.dtype), carried.weights, rule_state)
         if self.in_graph and isinstance(steps, int):
             for _ in range(steps):
                 loop = body(*loop)
         else:
+            if self.xla:
+                step = engine.recomputed(step)
             loop = tf.while_loop(
                 lambda index, *_: index < steps,
                 body,

@@ -31,7 +31,8 @@ class MetaSGD(UpdateRule):
             self.add_weight(
                 name=f"rates_{index}",
                 shape=tuple(shape),
-                initializer=keras.initializers.Constant(self.learning_rate),
+                # Keras's own constant goes through float32.
+                initializer=lambda shape, dtype: keras.ops.full(shape, self.learning_rate, dtype),
             )
         super().build(shapes)
 

@@ -1,0 +1,99 @@
+"""Trains update rules on this rank's share of problems; rank 0 writes down what every rank has.
+
+    learn_optimizer.py FILE
+
+leaves arrays in FILE, each with a leading rank axis.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tfmeta
+from tfmeta import distributed
+from tfmeta.learners import OptimizerLearner
+from tfmeta.learners.unroll_lengths import FixedUnrolls
+from tfmeta.problems import Quadratics, SoftmaxRegressions
+from tfmeta.tasks.task_source import share
+from tfmeta.trainers.optimizer import OptimizerTrainer
+from tfmeta.training import Progress
+from tfmeta.updates import CoordinatewiseLSTM, HierarchicalRNN
+
+STEPS, UNROLL = 4, 2
+
+
+def lstm(dtype, seed=0):
+    learner = OptimizerLearner(CoordinatewiseLSTM(units=5, seed=seed, dtype=dtype), in_graph=True)
+    return learner, Quadratics(4, dtype=dtype), 7
+
+
+def hierarchical_rnn(dtype, seed=0):
+    rule = HierarchicalRNN(sizes=(3, 4, 4), seed=seed, dtype=dtype)
+    learner = OptimizerLearner(rule, "log_ratio", first_order=False)
+    return learner, SoftmaxRegressions(10, dtype=dtype), 6
+
+
+CASES = {"lstm on quadratics": lstm, "hierarchical RNN on softmax regression": hierarchical_rnn}
+
+
+def meta_gradient(learner, problems, meta_batch):
+    """Of the second unroll, and the meta-loss of all ranks."""
+    mine = share(meta_batch, distributed.rank(), distributed.size())
+
+    @tf.function(autograph=False)
+    def begin():
+        tasks = problems.batch(0, mine.start, mine.stop)
+        return tasks, learner.start(problems, tasks)
+
+    @tf.function(autograph=False)
+    def unroll(tasks, carried, first_step):
+        gradients, unroll = learner.meta_gradient(problems, tasks, carried, first_step, UNROLL)
+        return gradients, distributed.add([unroll.loss])[0], unroll.carried
+
+    tasks, carried = begin()
+    *_, carried = unroll(tasks, carried, tf.constant(0))
+    gradients, loss, _ = unroll(tasks, carried, tf.constant(UNROLL))
+    return {"gradient": flat(gradients), "loss": loss.numpy()}
+
+
+def trained(learner, problems, meta_batch):
+    """The rule's parameters after three meta-iterations, what was told, and a validation."""
+    learner.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+    validation = type(problems)(10, seed=1, dtype=problems.dtype)
+    trainer = OptimizerTrainer(
+        learner, [problems], [validation], FixedUnrolls(STEPS, UNROLL), meta_batch, 5, STEPS
+    )
+    logs = trainer.advance(0, 3, Progress(0, 3, meta_batch))
+    validated = trainer.validate()
+    return {
+        "parameters": flat(learner.get_weights()),
+        "logs": np.array([logs["loss"], validated["log_ratio"], validated["ci95"]]),
+    }
+
+
+def flat(arrays):
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def main(path):
+    tfmeta.init()
+    results = {}
+    for name, case in CASES.items():
+        for dtype in ("float32", "float64"):
+            results[f"{name} {dtype}"] = meta_gradient(*case(dtype))
+        # Each rank begins with a rule of its own; that of rank 0 is to be everybody's.
+        results[f"{name} float64"] |= trained(*case("float64", seed=distributed.rank()))
+    of_all_ranks = {
+        f"{case} {name}": np.stack(distributed.gather_objects(value))
+        for case, values in results.items()
+        for name, value in values.items()
+    }
+    if distributed.is_main():
+        np.savez(path, **of_all_ranks)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,135 @@
+"""Training an optimizer from end to end: results, files, resuming, ranks, and divergence."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRAIN = ROOT / "tools" / "train_optimizer.py"
+LAST = "checkpoints/step_00000200.keras"
+
+
+def results_of(result):
+    assert result.returncode == 0, result.stderr
+    line = result.stdout.strip().splitlines()[-1]
+    return json.loads(re.sub(r"^\[0\]<stdout>:", "", line))
+
+
+@pytest.fixture(scope="module")
+def flags(small_problems):
+    return [*small_problems, "--meta_iterations=200", "--validate_every=20", "--seed=3"]
+
+
+@pytest.fixture(scope="module")
+def whole(run, flags, tmp_path_factory):
+    """The folder of an uninterrupted run, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return folder, run(TRAIN, *flags, f"--output_dir={folder}")
+
+
+def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags):
+    folder, printed = whole
+    results = results_of(printed)
+    assert results["meta_iterations"] == 200 and results["ranks"] == 1
+    assert results.keys() >= {"seconds", "problems_per_second", "log_ratio", "ci95", "families"}
+    assert json.loads((folder / "results.json").read_text()) == results
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+    assert [row["step"] for row in rows] == [*range(20, 201, 20)]
+    # The best is kept, and is what is reported.
+    best = min(row["validation"]["log_ratio"] for row in rows)
+    assert results["log_ratio"] == pytest.approx(best, rel=1e-6)
+    names = sorted(path.name for path in folder.rglob("*") if path.is_file())
+    assert names == sorted(
+        ["best.keras", "flags.txt", "metrics.jsonl", "results.json"]
+        + [f"step_{step:08d}.keras" for step in (160, 180, 200)]
+    )
+    assert flags[0] in (folder / "flags.txt").read_text().split("\n")
+
+
+def test_killed_and_resumed_equals_uninterrupted(run, whole, flags, weights_of, tmp_path):
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, str(TRAIN), *flags, f"--output_dir={folder}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    started = time.monotonic()
+    while not (folder / "checkpoints" / "step_00000040.keras").exists():
+        assert process.poll() is None and time.monotonic() - started < 240
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (folder / LAST).exists()
+
+    results_of(run(TRAIN, f"--output_dir={folder}", "--resume"))
+    for ours, theirs in zip(weights_of(folder / LAST), weights_of(whole[0] / LAST), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
+    folder = tmp_path / "two"
+    results = results_of(horovodrun(2, [TRAIN, *flags, f"--output_dir={folder}"]))
+    assert results["ranks"] == 2
+    assert results["log_ratio"] == pytest.approx(results_of(whole[1])["log_ratio"], rel=1e-3)
+    assert {path.name for path in folder.rglob("*")} == {path.name for path in whole[0].rglob("*")}
+
+
+def test_published_training_of_the_hierarchical_rnn(run, small_problems, tmp_path):
+    """RMSProp, clipping, random scaling, noise, and a family drawn for each meta-iteration."""
+    results = results_of(
+        run(
+            TRAIN,
+            *small_problems,
+            "--problem=noisy_bowl",
+            "--validation_problem=bowl",
+            "--update_rule=hierarchical_rnn",
+            "--meta_loss=log_ratio",
+            "--outer_optimizer=rmsprop",
+            "--outer_learning_rate=1e-6",
+            "--outer_clip=1e4",
+            "--random_scaling=3",
+            "--meta_iterations=2",
+            f"--output_dir={tmp_path / 'run'}",
+        )
+    )
+    assert len(results["families"]) == 4
+    assert np.isfinite(results["log_ratio"])
+
+
+def test_networks_on_images_with_a_target(run, small_problems, characters, tmp_path):
+    results = results_of(
+        run(
+            TRAIN,
+            *small_problems,
+            "--problem=image_network",
+            f"--dataset={characters}",
+            "--image_size=16",
+            "--target_accuracy=0.1",
+            "--outer_schedule=cosine",
+            "--validate_every=1",
+            f"--output_dir={tmp_path / 'run'}",
+        )
+    )
+    assert results["accuracy"] == results["families"]["image_network_20"]["accuracy"]
+    assert results["reached"] is None or results["reached"]["step"] in (1, 2)
+
+
+def test_divergence_stops_with_the_meta_iteration_and_keeps_the_last_good_checkpoint(
+    run, small_problems, weights_of, tmp_path
+):
+    folder = tmp_path / "run"
+    flags = [*small_problems, "--meta_iterations=200", "--validate_every=1"]
+    result = run(TRAIN, *flags, "--outer_learning_rate=1e30", f"--output_dir={folder}")
+    assert result.returncode == 3, result.stderr
+    assert "Traceback" not in result.stderr
+    step = int(re.search(r"at step (\d+)", result.stderr)[1])
+    found = sorted(folder.glob("checkpoints/step_*"))
+    for path in found:
+        assert all(np.isfinite(values).all() for values in weights_of(path))
+    assert all(int(re.sub(r"\D", "", path.stem)) <= step for path in found)

@@ -1,0 +1,41 @@
+"""Learned update rules as the inner loop of the few-shot learner, from end to end."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+RULES = {
+    "meta_sgd": "MetaSGD",
+    "lstm": "CoordinatewiseLSTM",
+    "hierarchical_rnn": "HierarchicalRNN",
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_run_with_a_learned_rule(run, small, name, tmp_path):
+    """It trains, and its best checkpoint loads and evaluates to the same."""
+    folder = tmp_path / "run"
+    flags = [f"--update_rule={name}", "--steps=2", "--validate_every=2", "--meta_batch=2"]
+    trained = run(TOOLS / "train.py", *small, *flags, f"--output_dir={folder}")
+    assert trained.returncode == 0, trained.stderr
+    results = json.loads(trained.stdout.splitlines()[-1])
+    assert np.isfinite(results["loss"])
+
+    learner = keras.models.load_model(folder / "checkpoints" / "best.keras")
+    assert type(learner.update_rule).__name__ == RULES[name]
+    first = type(learner.update_rule).from_config(learner.update_rule.get_config())
+    first.build([variable.shape for variable in learner.model.trainable_variables])
+    for variable, start in zip(
+        learner.update_rule.trainable_variables, first.trainable_variables, strict=True
+    ):
+        assert (np.array(variable) != np.array(start)).any(), f"{variable.name} has not moved"
+
+    evaluated = run(TOOLS / "evaluate.py", f"--output_dir={folder}")
+    assert evaluated.returncode == 0, evaluated.stderr
+    evaluated = json.loads(evaluated.stdout.splitlines()[-1])
+    assert evaluated["accuracy_by_step"] == results["accuracy_by_step"]
+    assert evaluated["loss"] == pytest.approx(results["loss"], rel=1e-6)
