@@ -1,17 +1,26 @@
 """Measures tfmeta beside its rivals, in turns, after checking that both do the same work.
 
     python tools/benchmark.py --workload=omniglot_5w1s --rival_python=PATH
-    python tools/benchmark.py --workload=ranks
+    python tools/benchmark.py --workload=lstm_quadratics --rival_python=PATH
+    python tools/benchmark.py --workload=hierarchical_rnn
 
-The workloads omniglot_5w1s and omniglot_5w1s_5steps are one second-order MAML meta-step (32 tasks,
-5 ways, 1 shot, 1 query, and 1 or 5 inner steps) against learn2learn's MAML on learn2learn's
-network; BUILD.md says how to install it. Each side has a process of its own, samples its own
-episodes within the time, and waits while the other one works. The workload ranks is the same
-meta-step on two ranks, one core each, against one rank on one core.
+omniglot_5w1s and omniglot_5w1s_5steps are one second-order MAML meta-step (32 tasks, 5 ways, 1
+shot, 1 query, and 1 or 5 inner steps) against learn2learn's MAML on learn2learn's network.
+lstm_quadratics (128 quadratics in 10 dimensions) and lstm_network (one network of 15 910 weights on
+images) are an unroll of 20 steps of the coordinatewise LSTM, with the meta-gradient and the update
+by Adam, against the same in eager PyTorch. BUILD.md says how to install the rivals. Each side has
+a process of its own, samples its own tasks within the time, and waits while the other one works.
 
-Only ratios hold on a machine with other work. The last line on standard output is one JSON object.
+Two workloads compare tfmeta with itself: ranks is the meta-step of omniglot_5w1s on two ranks, one
+core each, against one rank on one core; hierarchical_rnn is a step of a problem in unrolls of the
+hierarchical RNN, for a family of each type of problem, compiled by XLA, stacked, and one by one.
+
+The workloads of learned optimizers run on one core, and their time is that of the CPU: the time on
+the clock, were there no other work. Only ratios hold on a machine with other work. The last line on
+standard output is one JSON object.
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -19,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,57 +36,70 @@ import numpy as np
 from absl import flags
 
 from tfmeta.errors import ArgumentError
+from tfmeta.tasks.image_classes import ImageClasses
 from tfmeta.tasks.load import load_image_classes
 from tfmeta.tools import program
+from tfmeta.tools.rivals.comparisons import COMPARISONS, Comparison
 from tfmeta.tools.rivals.worker import Worker, environment
 
 FLAGS = flags.FLAGS
 
-INNER_STEPS = {"omniglot_5w1s": 1, "omniglot_5w1s_5steps": 5, "ranks": 1}
 WARM_UP = 3
 SAME_GRADIENT = 1e-4
+# A family of each type of problem; of softmax regression a small and a large one.
+FAMILIES = (
+    "quadratic_normal_20",
+    "bowl_5",
+    "rosenbrock",
+    "softmax_regression_10",
+    "softmax_regression_100",
+    "fully_connected_8_8_5",
+)
 
-flags.DEFINE_enum("workload", "omniglot_5w1s", list(INNER_STEPS), "What to measure.")
+flags.DEFINE_enum(
+    "workload",
+    "omniglot_5w1s",
+    [*COMPARISONS, "ranks", "hierarchical_rnn"],
+    "What to measure.",
+)
 flags.DEFINE_string(
-    "rival_python", None, "The Python of an environment with learn2learn, see BUILD.md."
+    "rival_python", None, "The Python of an environment with the rival, see BUILD.md."
 )
 flags.DEFINE_string("dataset", "glyphs", "Image classes: as the flag of tools/train.py.")
 flags.DEFINE_string("data_dir", None, "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
-program.define_count("blocks", 7, 1, "How often the two sides take turns.")
-program.define_count("steps", 10, 1, "Meta-steps of a turn.")
+program.define_count("blocks", 7, 1, "How often the sides take turns.")
+program.define_count("steps", 10, 1, "Meta-steps, meta-iterations or unrolls of a turn.")
 
 
 def main() -> None:
-    if FLAGS.workload != "ranks":
-        _check_rival()
     with tempfile.TemporaryDirectory() as folder:
-        measure = _two_ranks if FLAGS.workload == "ranks" else _learn2learn
-        results = measure(Path(folder))
+        if FLAGS.workload == "ranks":
+            results = _two_ranks(Path(folder))
+        elif FLAGS.workload == "hierarchical_rnn":
+            results = _hierarchical_rnn()
+        else:
+            results = _compared(COMPARISONS[FLAGS.workload], Path(folder))
     print(json.dumps({"workload": FLAGS.workload, **results}), flush=True)
 
 
-def _learn2learn(folder: Path) -> dict[str, Any]:
-    setting = _setting(folder)
-    error = _gradient_error(folder, {**setting, "dtype": "float64"})
+def _compared(comparison: Comparison, folder: Path) -> dict[str, Any]:
+    _check_rival(comparison.library)
+    if comparison.one_core:
+        _take_one_core()
+    setting = asdict(comparison.setting(folder, _images))
+    error = _gradient_error(comparison, folder, {**setting, "dtype": "float64"})
     print(f"the meta-gradients differ by {error:.1e} of the largest element", flush=True)
     if not error <= SAME_GRADIENT:
         raise RuntimeError(f"above {SAME_GRADIENT:.0e}: not the same work, so it is not timed")
-    threads = _fastest_threads(setting)
-    with _ours() as ours, _rival() as rival:
+    threads = _fastest_threads(comparison, setting)
+    with _ours(comparison) as ours, _rival(comparison) as rival:
+        sides = {"tfmeta": ours, comparison.library: rival}
         versions = {
             **ours.call("build", **setting)["versions"],
             **rival.call("build", threads=threads, **setting)["versions"],
         }
-        for side in (ours, rival):
-            side.call("train", steps=WARM_UP)
-        results = take_turns(
-            {
-                "tfmeta": lambda: ours.call("train", steps=FLAGS.steps)["seconds"],
-                "learn2learn": lambda: rival.call("train", steps=FLAGS.steps)["seconds"],
-            },
-            FLAGS.blocks,
-        )
-        memory = {"tfmeta": ours.call("memory"), "learn2learn": rival.call("memory")}
+        results = take_turns({name: _turn(side) for name, side in sides.items()}, FLAGS.blocks)
+        memory = {name: side.call("memory") for name, side in sides.items()}
     return {
         **results,
         "gradient_error": error,
@@ -88,7 +111,13 @@ def _learn2learn(folder: Path) -> dict[str, Any]:
     }
 
 
-def _gradient_error(folder: Path, setting: Mapping[str, Any]) -> float:
+def _turn(side: Worker) -> Callable[[], float]:
+    """Warms a worker up; returns what lets it have a turn and gives the seconds of a step."""
+    side.call("train", steps=WARM_UP)
+    return lambda: side.call("train", steps=FLAGS.steps)["seconds"]
+
+
+def _gradient_error(comparison: Comparison, folder: Path, setting: Mapping[str, Any]) -> float:
     """The largest difference of the two meta-gradients over the largest element of the rival's.
 
     The check runs in float64: in float32 an activation within rounding of ReLU's kink, of which
@@ -97,7 +126,7 @@ def _gradient_error(folder: Path, setting: Mapping[str, Any]) -> float:
     """
     files = {name: str(folder / f"{name}.npz") for name in ("weights", "tasks")}
     gradients = {}
-    with _ours() as ours, _rival() as rival:
+    with _ours(comparison) as ours, _rival(comparison) as rival:
         for side, more in ((ours, {}), (rival, {"threads": 1})):
             side.call("build", **setting, **more)
             path = str(folder / f"{side.name}.npz")
@@ -110,11 +139,14 @@ def _gradient_error(folder: Path, setting: Mapping[str, Any]) -> float:
     )
 
 
-def _fastest_threads(setting: Mapping[str, Any]) -> int:
+def _fastest_threads(comparison: Comparison, setting: Mapping[str, Any]) -> int:
     """How many threads make the rival fastest."""
+    cores = len(os.sched_getaffinity(0))
+    if cores == 1:
+        return 1
     seconds = {}
-    with _rival() as rival:
-        for threads in {1, len(os.sched_getaffinity(0))}:
+    with _rival(comparison) as rival:
+        for threads in (1, cores):
             rival.call("build", threads=threads, **setting)
             rival.call("train", steps=WARM_UP)
             seconds[threads] = rival.call("train", steps=WARM_UP)["seconds"]
@@ -123,7 +155,7 @@ def _fastest_threads(setting: Mapping[str, Any]) -> int:
 
 def _two_ranks(folder: Path) -> dict[str, Any]:
     """One meta-batch on two ranks against one; each turn is a job of its own."""
-    setting = _setting(folder)
+    setting = asdict(COMPARISONS["omniglot_5w1s"].setting(folder, _images))
     peaks: dict[str, float] = {}
 
     def job(name: str, ranks: int) -> float:
@@ -156,77 +188,92 @@ def _two_ranks(folder: Path) -> dict[str, Any]:
     return {**results, "peak_memory_mb": peaks}
 
 
+def _hierarchical_rnn() -> dict[str, Any]:
+    """Seconds of a step of one of 16 problems, by family and form."""
+    forms = {
+        "xla": {"stacked": True, "xla": True},
+        "stacked": {"stacked": True, "xla": False},
+        "one_by_one": {"stacked": False, "xla": False},
+    }
+    _take_one_core()
+    results = {}
+    with contextlib.ExitStack() as stack:
+        workers = {
+            form: stack.enter_context(Worker(sys.executable, "tfmeta_hierarchical_rnn"))
+            for form in forms
+        }
+        for family in FAMILIES:
+            print(family, flush=True)
+            for form, worker in workers.items():
+                worker.call("build", family=family, meta_batch=16, unroll=20, **forms[form])
+            turns = {form: _turn(worker) for form, worker in workers.items()}
+            results[family] = take_turns(turns, FLAGS.blocks)
+    return {"families": results}
+
+
 def take_turns(sides: Mapping[str, Callable[[], float]], blocks: int) -> dict[str, Any]:
-    """Lets two sides take turns, each first in every other block.
+    """Lets sides take turns, in one order and, in every other block, in the opposite one.
 
     Args:
-        sides: what measures ours, then the rival, by name: seconds of a meta-step.
+        sides: what measures ours, then the others, by name: seconds of a step.
         blocks: how many turns each side has.
 
     Returns:
-        `ratios`: the median over the blocks of our time over the rival's in the same block;
-        `spread`: the smallest and the largest; `milliseconds`: the median of each side.
+        `ratios`: for each other side the median over the blocks of our time over its own in the
+        same block; `spread`: the smallest and the largest; `milliseconds`: the median of each side.
     """
-    ours, rival = sides
-    seconds: dict[str, list[float]] = {ours: [], rival: []}
+    ours, *others = sides
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
     for block in range(blocks):
-        for name in (ours, rival) if block % 2 == 0 else (rival, ours):
+        for name in sides if block % 2 == 0 else reversed(list(sides)):
             seconds[name].append(sides[name]())
-        times = ", ".join(f"{name} {1e3 * taken[-1]:.0f} ms" for name, taken in seconds.items())
+        times = ", ".join(f"{name} {1e3 * taken[-1]:.3g} ms" for name, taken in seconds.items())
         print(f"block {block + 1}: {times}", flush=True)
-    ratios = [a / b for a, b in zip(seconds[ours], seconds[rival], strict=True)]
+    ratios = {
+        other: [a / b for a, b in zip(seconds[ours], seconds[other], strict=True)]
+        for other in others
+    }
     return {
-        "ratios": {rival: statistics.median(ratios)},
-        "spread": {rival: [min(ratios), max(ratios)]},
+        "ratios": {other: statistics.median(found) for other, found in ratios.items()},
+        "spread": {other: [min(found), max(found)] for other, found in ratios.items()},
         "milliseconds": {name: 1e3 * statistics.median(taken) for name, taken in seconds.items()},
     }
 
 
-def _setting(folder: Path) -> dict[str, Any]:
-    """What both sides are built with; writes the images for them into the folder."""
-    classes = load_image_classes(FLAGS.dataset, 28, 1, FLAGS.data_dir).with_rotations()
-    files = {name: folder / f"{name}.npy" for name in ("images", "counts")}
-    for name, path in files.items():
-        np.save(path, getattr(classes, name))
-    return {
-        **{name: str(path) for name, path in files.items()},
-        "ways": 5,
-        "shots": 1,
-        "queries": 1,
-        "meta_batch": 32,
-        "inner_learning_rate": 0.4,
-        "inner_steps": INNER_STEPS[FLAGS.workload],
-        "learning_rate": 1e-3,
-        "seed": 0,
-        "dtype": "float32",
-    }
+def _images() -> ImageClasses:
+    return load_image_classes(FLAGS.dataset, 28, 1, FLAGS.data_dir)
 
 
-def _ours() -> Worker:
-    return Worker(sys.executable, "tfmeta_maml")
+def _take_one_core() -> None:
+    """Keeps this process, and those that it starts from now on, to one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def _rival() -> Worker:
-    return Worker(FLAGS.rival_python, "learn2learn_maml")
+def _ours(comparison: Comparison) -> Worker:
+    return Worker(sys.executable, comparison.ours)
 
 
-def _check_rival() -> None:
-    """Refuses a Python that has no learn2learn.
+def _rival(comparison: Comparison) -> Worker:
+    return Worker(FLAGS.rival_python, comparison.rival)
+
+
+def _check_rival(library: str) -> None:
+    """Refuses a Python that has not got the rival's library.
 
     Raises:
         ArgumentError: naming the flag.
     """
-    advice = "give the Python of an environment with learn2learn, see BUILD.md"
+    advice = f"give the Python of an environment with {library}, see BUILD.md"
     if FLAGS.rival_python is None:
         raise ArgumentError("rival_python", None, advice)
-    command = [FLAGS.rival_python, "-c", "import learn2learn"]
+    command = [FLAGS.rival_python, "-c", f"import {library}"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:
         problem = f"it cannot be run ({error.strerror}); {advice}"
         raise ArgumentError("rival_python", FLAGS.rival_python, problem) from None
     if answer.returncode != 0:
-        problem = f"it has no learn2learn ({answer.stderr.splitlines()[-1]}); {advice}"
+        problem = f"it has no {library} ({answer.stderr.splitlines()[-1]}); {advice}"
         raise ArgumentError("rival_python", FLAGS.rival_python, problem)
 
 

@@ -21,14 +21,19 @@ def run(*flags: str) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def setting(tmp_path):
-    """Two tasks on noise, in float64."""
+def noise(tmp_path):
+    """Files of ten classes of images of noise."""
     rng = np.random.default_rng(0)
-    np.save(tmp_path / "images.npy", rng.integers(0, 256, [12, 28, 28, 1], np.uint8))
-    np.save(tmp_path / "counts.npy", np.full(4, 3))
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, [50, 28, 28, 1], np.uint8))
+    np.save(tmp_path / "counts.npy", np.full(10, 5))
+    return {name: str(tmp_path / f"{name}.npy") for name in ("images", "counts")}
+
+
+@pytest.fixture
+def maml(noise):
+    """Two tasks on noise, in float64."""
     return {
-        "images": str(tmp_path / "images.npy"),
-        "counts": str(tmp_path / "counts.npy"),
+        **noise,
         "ways": 3,
         "shots": 1,
         "queries": 2,
@@ -41,6 +46,25 @@ def setting(tmp_path):
     }
 
 
+@pytest.fixture
+def lstm(noise):
+    """Four steps of three quadratics, or of a network on noise, in float64."""
+
+    def setting(problem):
+        quadratics = problem == "quadratics"
+        return {
+            **({"images": None, "counts": None} if quadratics else noise),
+            "meta_batch": 3 if quadratics else 1,
+            "unroll": 4,
+            "unrolls": 2,
+            "learning_rate": 1e-3,
+            "seed": 0,
+            "dtype": "float64",
+        }
+
+    return setting
+
+
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [
@@ -48,6 +72,10 @@ def setting(tmp_path):
         ([], ["--rival_python=None", "BUILD.md"]),
         (["--rival_python=/nowhere/python"], ["--rival_python=/nowhere/python", "cannot be run"]),
         (["--rival_python", sys.executable], ["--rival_python", "no learn2learn"]),
+        (
+            ["--workload=lstm_network", "--rival_python", sys.executable],
+            ["--rival_python", "no torch"],
+        ),
         (["--workload=ranks", "--dataset=nothing"], ["--dataset=nothing", "glyphs"]),
     ],
 )
@@ -59,9 +87,9 @@ def test_bad_input_is_answered_with_one_sentence(flags, parts):
         assert part in answer.stderr
 
 
-def test_sides_take_turns_and_each_goes_first_in_every_other_block():
+def test_sides_take_turns_in_an_order_that_is_turned_round_in_every_other_block():
     calls = []
-    seconds = {"ours": [1.0, 2.0, 9.0], "rival": [4.0, 4.0, 6.0]}
+    seconds = {"ours": [1.0, 2.0, 9.0], "rival": [4.0, 4.0, 6.0], "other": [1.0, 1.0, 1.0]}
 
     def side(name):
         def measure():
@@ -71,15 +99,16 @@ def test_sides_take_turns_and_each_goes_first_in_every_other_block():
         return measure
 
     results = benchmark.take_turns({name: side(name) for name in seconds}, blocks=3)
-    assert calls == ["ours", "rival", "rival", "ours", "ours", "rival"]
-    assert results["ratios"] == {"rival": 0.5}
-    assert results["spread"] == {"rival": [0.25, 1.5]}
-    assert results["milliseconds"] == {"ours": 2000.0, "rival": 4000.0}
+    there = ["ours", "rival", "other"]
+    assert calls == [*there, *reversed(there), *there]
+    assert results["ratios"] == {"rival": 0.5, "other": 2.0}
+    assert results["spread"] == {"rival": [0.25, 1.5], "other": [1.0, 9.0]}
+    assert results["milliseconds"] == {"ours": 2000.0, "rival": 4000.0, "other": 1000.0}
 
 
-def test_our_worker_trains_and_says_what_went_wrong(setting):
+def test_our_maml_trains_and_says_what_went_wrong(maml):
     with Worker(sys.executable, "tfmeta_maml") as ours:
-        assert "tensorflow" in ours.call("build", **setting)["versions"]
+        assert "tensorflow" in ours.call("build", **maml)["versions"]
         answer = ours.call("train", steps=2)
         assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
         memory = ours.call("memory")
@@ -88,24 +117,45 @@ def test_our_worker_trains_and_says_what_went_wrong(setting):
             ours.call("train", no_such_argument=1)
 
 
-@pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with learn2learn")
-def test_both_sides_compute_the_same_meta_gradient(setting, tmp_path):
-    files = {name: str(tmp_path / f"{name}.npz") for name in ("weights", "tasks")}
-    gradients, losses = [], []
-    for python, name, more in (
-        (sys.executable, "tfmeta_maml", {}),
-        (RIVAL, "learn2learn_maml", {"threads": 1}),
-    ):
+def gradients(ours, rival, setting, folder):
+    """Loss and meta-gradient of our worker and of the rival's, on the same tasks."""
+    files = {name: str(folder / f"{name}.npz") for name in ("weights", "tasks")}
+    found = []
+    for python, name, more in ((sys.executable, ours, {}), (RIVAL, rival, {"threads": 1})):
         with Worker(python, name) as side:
             side.call("build", **setting, **more)
-            path = str(tmp_path / f"{name}.npz")
-            losses.append(side.call("gradient", gradient=path, **files)["loss"])
+            path = str(folder / f"{name}.npz")
+            loss = side.call("gradient", gradient=path, **files)["loss"]
             with np.load(path) as arrays:
-                gradients.append([arrays[key] for key in arrays.files])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    largest = max(np.abs(gradient).max() for gradient in gradients[0])
-    for ours, theirs in zip(*gradients, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * largest)
+                found.append((loss, [arrays[key] for key in arrays.files]))
+    return found
+
+
+@pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with learn2learn")
+def test_both_sides_compute_the_same_meta_gradient_of_maml(maml, tmp_path):
+    (our_loss, ours), (loss, theirs) = gradients("tfmeta_maml", "learn2learn_maml", maml, tmp_path)
+    assert our_loss == pytest.approx(loss, rel=1e-6)
+    largest = max(np.abs(gradient).max() for gradient in theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * largest)
+
+
+@pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with torch")
+@pytest.mark.parametrize("problem", ["quadratics", "network"])
+def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(problem, lstm, tmp_path):
+    (our_loss, ours), (loss, theirs) = gradients(
+        "tfmeta_lstm", "torch_lstm", lstm(problem), tmp_path
+    )
+    assert our_loss == pytest.approx(loss, rel=1e-12)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
+
+
+def test_our_lstm_trains(lstm):
+    with Worker(sys.executable, "tfmeta_lstm") as ours:
+        ours.call("build", **lstm("quadratics"))
+        answer = ours.call("train", steps=1)
+        assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
 
 
 @pytest.mark.slow
@@ -116,3 +166,20 @@ def test_ranks_are_measured_by_running_them():
     assert results["workload"] == "ranks"
     assert results["ratios"]["one_rank"] > 0
     assert set(results["peak_memory_mb"]) == {"one_rank", "two_ranks"}
+
+
+def test_our_hierarchical_rnn_trains():
+    with Worker(sys.executable, "tfmeta_hierarchical_rnn") as ours:
+        ours.call("build", family="bowl_5", meta_batch=2, unroll=2, stacked=True, xla=False)
+        answer = ours.call("train", steps=1)
+        assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
+
+
+@pytest.mark.slow
+def test_the_hierarchical_rnn_is_measured_for_every_type_of_problem():
+    answer = run("--workload=hierarchical_rnn", "--blocks=1", "--steps=1")
+    assert answer.returncode == 0, answer.stderr
+    families = json.loads(answer.stdout.splitlines()[-1])["families"]
+    assert set(families) == set(benchmark.FAMILIES)
+    for results in families.values():
+        assert set(results["milliseconds"]) == {"xla", "stacked", "one_by_one"}

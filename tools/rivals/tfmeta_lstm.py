@@ -73,7 +73,7 @@ def _problems(s: LSTMSetting) -> Quadratics | ImageNetworks:
         return Quadratics(seed=s.seed, dtype=s.dtype)
     counts = np.load(s.counts)
     classes = ImageClasses(np.load(s.images), counts, tuple(map(str, range(len(counts)))))
-    return ImageNetworks(classes, seed=s.seed, dtype=s.dtype)
+    return ImageNetworks(classes, classes=10, seed=s.seed, dtype=s.dtype)
 
 
 def _arrays(problems: Quadratics | ImageNetworks, batch: dict[str, Any], unroll: int):

@@ -1,0 +1,51 @@
+"""The hierarchical RNN in tfmeta, its problems one by one, stacked, or compiled by XLA.
+
+A worker (see `worker.py`).
+"""
+
+import time
+
+import keras
+import tensorflow as tf
+
+from tfmeta import distributed
+from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.problems import problems_named
+from tfmeta.updates import HierarchicalRNN
+
+from .worker import serve
+
+
+class Ours:
+    """Unrolls with GRU cells, the log ratio of the loss on all data, and second derivatives.
+
+    Args:
+        family: the name of a family among the five types of problems.
+        meta_batch: problems that are trained at once.
+        unroll: steps between two updates of the rule.
+        stacked: run all problems as one, else one by one.
+        xla: compile the unrolls with XLA.
+    """
+
+    def __init__(self, family: str, meta_batch: int, unroll: int, stacked: bool, xla: bool):
+        problems = {problems.name: problems for problems in problems_named("wichrowska")}[family]
+        problems.stackable = stacked
+        learner = OptimizerLearner(HierarchicalRNN(), "log_ratio", first_order=False, xla=xla)
+        learner.compile(optimizer=keras.optimizers.Adam(1e-3))
+        start, self.update = learner.graphs(problems, meta_batch)
+        self.tasks, self.carried = start(tf.constant(0))
+        self.meta_batch, self.unroll = meta_batch, unroll
+
+    def train(self, steps: int) -> dict[str, float]:
+        """CPU seconds of a step of one problem in so many unrolls, all from the same start."""
+        start = time.process_time()
+        for _ in range(steps):
+            loss, _ = self.update(self.tasks, self.carried, tf.constant(0), self.unroll)
+        loss = float(loss)
+        problem_steps = steps * self.unroll * self.meta_batch
+        return {"seconds": (time.process_time() - start) / problem_steps, "loss": loss}
+
+
+if __name__ == "__main__":
+    distributed.init()
+    serve(Ours, {"tensorflow": tf.__version__, "keras": keras.__version__})
