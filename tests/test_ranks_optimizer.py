@@ -40,13 +40,13 @@ def assert_equal(learned, ranks, name, tolerance):
 @pytest.mark.parametrize("result", ["gradient", "loss"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_merged_meta_gradients_are_those_of_one_rank(learned, ranks, case, dtype, result):
     assert_equal(learned, ranks, f"{case} {dtype} {result}", TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("result", ["parameters", "logs"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_ranks_learn_what_one_learns(learned, ranks, case, result):
     assert_equal(learned, ranks, f"{case} float64 {result}", 1e-10)

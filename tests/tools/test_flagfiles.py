@@ -39,7 +39,14 @@ def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
     assert json.loads(result.stdout.splitlines()[-1])["steps"] == 3
 
 
-@pytest.mark.parametrize("name", names(OF_OPTIMIZERS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Building the graphs of five types of problems takes most of a minute.
+        pytest.param(name, marks=pytest.mark.slow if "hierarchical" in name else ())
+        for name in names(OF_OPTIMIZERS)
+    ],
+)
 def test_flagfile_runs_three_meta_iterations(run, images_in_parts, name, tmp_path):
     """Shorter unrolls of fewer problems than the paper's, and smaller images."""
     flags = ["--meta_iterations=3", "--validate_every=3", "--meta_batch=2"]

@@ -72,6 +72,7 @@ def test_killed_and_resumed_equals_uninterrupted(run, whole, flags, weights_of, 
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
     folder = tmp_path / "two"
     results = results_of(horovodrun(2, [TRAIN, *flags, f"--output_dir={folder}"]))
