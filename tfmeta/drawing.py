@@ -39,12 +39,14 @@ def head(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=HEADING, loc="left", color=INK)
 
 
-def make_logarithmic(axes: Axes) -> None:
-    """Makes the y axis of a panel logarithmic, its ticks plain numbers."""
+def make_logarithmic(axes: Axes, low: float, high: float) -> None:
+    """Makes the y axis of a panel logarithmic, its ticks plain numbers, for values low to high."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    # Between decades there is room for ticks if they are few.
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e5 * low else (1,)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(low / 1.5, high * 1.5)
 
 
 def save(figure: Figure, path: Path | str) -> None:

@@ -50,6 +50,7 @@ def draw(path: Path | str, comparisons: Sequence[Comparison], title: str = "") -
 
 
 def _draw_curves(axes: Axes, comparison: Comparison, of_metric: bool) -> None:
+    means = []
     for (name, run), colour in zip(comparison.runs.items(), _COLOURS, strict=True):
         values = 100 * run.scores if of_metric else log10_loss(run.losses)
         values = np.where(np.isfinite(values), values, np.nan)
@@ -57,6 +58,7 @@ def _draw_curves(axes: Axes, comparison: Comparison, of_metric: bool) -> None:
         curves = np.stack([mean, mean - width, mean + width])
         middle, low, high = curves if of_metric else 10**curves
         axes.fill_between(run.steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        means.append(middle)
         thickness = 2.5 if name == "learned" else 1.5
         label = name.replace("_", " ")
         axes.plot(run.steps, middle, color=colour, linewidth=thickness, label=label)
@@ -66,5 +68,6 @@ def _draw_curves(axes: Axes, comparison: Comparison, of_metric: bool) -> None:
         axes.set_ylabel(f"held-out {comparison.metric} (%)")
     else:
         axes.set_ylabel("loss (geometric mean)")
-        drawing.make_logarithmic(axes)
+        # An interval may be much wider than that, where a rule is about to diverge.
+        drawing.make_logarithmic(axes, np.nanmin(means), np.nanmax(means))
     axes.legend(frameon=False, fontsize=SMALL)

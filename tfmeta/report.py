@@ -122,8 +122,7 @@ def _finish(axes: Axes, title: str, x: str, measure: str, values: Iterable[float
     low, high = min(finite), max(finite)
     if 0 < low < high / 10:
         # On a linear axis the first steps would dwarf all later progress.
-        drawing.make_logarithmic(axes)
-        axes.set_ylim(low / 1.5, high * 1.5)
+        drawing.make_logarithmic(axes, low, high)
     else:
         axes.set_ylim(bottom=0)
 
