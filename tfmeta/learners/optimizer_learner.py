@@ -66,8 +66,8 @@ class OptimizerLearner(keras.Model):
         first_order: let no derivative through the problem's gradient, as Andrychowicz does and
             Wichrowska does not.
         in_graph: build the steps of an unroll of fixed length into the graph one after the other,
-            rather than as a loop. For a rule of few operations it runs a sixth faster; for the
-            hierarchical RNN building it takes minutes.
+            rather than as a loop: it runs 1.2 times (LSTM) to 1.4 times (hierarchical RNN) as
+            fast, and takes twice as long to build. XLA is better off with the loop.
         xla: compile the unrolls with XLA; it pays for small problems.
 
     Raises:
