@@ -11,13 +11,16 @@ from typing import Any
 
 _PUBLIC = {
     "ArgumentError": "tfmeta.errors",
+    "ClusteredMAML": "tfmeta.learners.clustered_maml",
     "Episodes": "tfmeta.tasks.episodes",
     "ImageClasses": "tfmeta.tasks.image_classes",
     "LearnedOptimizer": "tfmeta.keras_optimizer",
     "MAML": "tfmeta.learners.maml",
+    "Mixed": "tfmeta.tasks.mixed",
     "NonFiniteError": "tfmeta.errors",
     "OptimizerLearner": "tfmeta.learners.optimizer_learner",
     "Sinusoids": "tfmeta.tasks.sinusoid",
+    "SixFamilies": "tfmeta.tasks.regression_families",
     "TaskSource": "tfmeta.tasks.task_source",
     "UpdateRule": "tfmeta.updates.update_rule",
     "distributed": "tfmeta.distributed",

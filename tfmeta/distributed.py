@@ -100,11 +100,17 @@ def _gather(tensor: tf.Tensor, name: str) -> tf.Tensor:
     return _hvd.allgather(tensor, name=name)
 
 
-def add(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Each tensor, all of one dtype, summed over the ranks; as one group, as the gradients are."""
+def add(tensors: Sequence[tf.Tensor], name: str = "add") -> list[tf.Tensor]:
+    """Each tensor, all of one dtype, summed over the ranks; as one group, as the gradients are.
+
+    Args:
+        tensors: to sum.
+        name: of the group; groups of one graph that may be on their way at once need different
+            ones.
+    """
     if size() == 1 or not tensors:
         return list(tensors)
-    return _hvd.grouped_allreduce(list(tensors), op=_hvd.Sum, name="add")
+    return _hvd.grouped_allreduce(list(tensors), op=_hvd.Sum, name=name)
 
 
 def broadcast(variables: Sequence[Any]) -> None:

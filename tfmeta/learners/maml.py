@@ -33,7 +33,9 @@ class MAML(keras.Model):
     such as `Episodes.batches` gives. A meta-batch is a dictionary of tensors with a leading task
     axis: `support_x`, `support_y`, `query_x` and `query_y` [tasks, examples, ...], and, where the
     model has random layers, `seed` int32 [tasks, 2], which makes their draws. On several ranks
-    each rank gives its own share; the shares may differ in size, and each task counts once.
+    each rank gives its own share; the shares may differ in size, and each task counts once. Where
+    there is an entry `weight` [tasks], a task counts as much as that says: the mean of the tasks'
+    gradients, and of what layers keep, is the weighted one over all ranks.
 
     `compile` takes any Keras optimizer, loss and metrics: the loss is that of the inner steps and
     of the query set, the metrics are those of the query set after adaptation. Regularisation
@@ -130,7 +132,8 @@ class MAML(keras.Model):
         Returns:
             `loss`: the sum over the tasks, with its gradient in the weights. `outputs`: the loss
             [tasks] and the prediction [tasks, query examples, ...]. `sums`: the statistics that
-            moved, in the order of `FunctionalModel.probe`, summed over the tasks.
+            moved, in the order of `FunctionalModel.probe`, summed over the tasks. Where the tasks
+            have weights, the sums are weighted.
         """
         functional = self._functional()
         probe = functional.probe(_example_spec(tasks["query_x"]))
@@ -143,8 +146,14 @@ class MAML(keras.Model):
             loss, prediction, task_state = functional.loss_on(
                 adapted, task_state, task["query_x"], task["query_y"], training=True
             )
+            moved = [task_state[index] for index in probe.moving]
+            if "weight" not in task:
+                return engine.TaskResult(loss, (loss, prediction), moved)
+            weight = task["weight"]
             return engine.TaskResult(
-                loss, (loss, prediction), [task_state[index] for index in probe.moving]
+                loss * tf.cast(weight, loss.dtype),
+                (loss, prediction),
+                [statistic * tf.cast(weight, statistic.dtype) for statistic in moved],
             )
 
         learned = self._learned()
@@ -164,8 +173,11 @@ class MAML(keras.Model):
             loss, (losses, prediction), sums = self.meta_loss(tasks)
         gradients = distributed.summing_tape(tape).gradient(loss, [v.value for v in variables])
         # Metrics see the tasks of all ranks, so that every rank tells its callbacks the same.
-        losses, prediction, y = distributed.gather([losses, prediction, tasks["query_y"]])
-        count = tf.shape(losses)[0]
+        weights = tasks.get("weight", tf.ones_like(losses))
+        losses, prediction, y, weights = distributed.gather(
+            [losses, prediction, tasks["query_y"], weights]
+        )
+        count = tf.reduce_sum(weights)
         self.optimizer.apply_gradients(
             (gradient / tf.cast(count, gradient.dtype), variable)
             for gradient, variable in zip(gradients, variables, strict=True)

@@ -1,0 +1,200 @@
+"""Clusters of tasks in MAML: k = 1 is plain training, clusters count once, each has its start."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tfmeta.errors import ArgumentError
+from tfmeta.learners.clustered_maml import ClusteredMAML
+
+STEPS = 4
+
+
+def batches(first=0, steps=STEPS, meta_batch=12):
+    source = tfmeta.SixFamilies(5, 5)
+    dtype = keras.config.floatx()
+
+    def cast(tasks):
+        return {n: tf.cast(t, dtype) if t.dtype.is_floating else t for n, t in tasks.items()}
+
+    return source.batches(meta_batch, first, steps).map(cast)
+
+
+def learner(kind=ClusteredMAML, optimizer=None, **arguments):
+    model = tfmeta.models.mlp((2,), 1, (8,), seed=0)
+    made = kind(model, inner_learning_rate=0.01, stacked=True, **arguments)
+    made.compile(optimizer or keras.optimizers.Adam(0.01), loss="mse")
+    return made
+
+
+def flat(arrays):
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+@pytest.mark.parametrize("cluster_start", ["own", "shared"])
+@pytest.mark.parametrize("average_over", ["clusters", "tasks"])
+def test_one_cluster_is_plain_training(float64, cluster_start, average_over):
+    plain = learner(tfmeta.MAML)
+    clustered = learner(num_clusters=1, cluster_start=cluster_start, average_over=average_over)
+    clustered.fit_clusters(batches(100, 1))
+    losses = [made.fit(batches(), verbose=0).history["loss"] for made in (plain, clustered)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+    weights = [flat(made.trainable_variables) for made in (plain, clustered)]
+    np.testing.assert_allclose(weights[1], weights[0], rtol=0, atol=1e-12)
+
+
+def test_before_there_are_clusters_training_is_plain(float64):
+    plain, clustered = learner(tfmeta.MAML), learner(num_clusters=3)
+    for made in (plain, clustered):
+        made.fit(batches(), verbose=0)
+    firsts = flat(start[0] for start in clustered.starts)
+    np.testing.assert_allclose(firsts, flat(plain.trainable_variables), rtol=0, atol=1e-12)
+    # All clusters go on from there, with the optimizer's memory of it.
+    clustered.fit_clusters(batches(100, 1, 30))
+    for variable in [*clustered.starts, *clustered.optimizer.variables[2:]]:
+        assert (variable.numpy() == variable.numpy()[:1]).all()
+
+
+def test_the_gradient_is_the_mean_of_cluster_means(float64):
+    """Unequal clusters, by the label; each task's gradient is taken by itself."""
+    (tasks,) = batches(steps=1, meta_batch=15)
+    sizes = np.bincount(tasks["family"], minlength=6)
+    assert len(set(sizes[sizes > 0])) > 1
+    plain = learner(tfmeta.MAML)
+
+    def gradient(made, tasks):
+        variables = [v.value for v in made.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = made.meta_loss(tasks).loss
+        return flat(tape.gradient(loss, variables))
+
+    alone = np.stack(
+        [gradient(plain, {n: t[i : i + 1] for n, t in tasks.items()}) for i in range(15)]
+    )
+    family = tasks["family"].numpy()
+    expected = np.mean([alone[family == number].mean(axis=0) for number in set(family)], axis=0)
+
+    moved = {}
+    for average_over in ("clusters", "tasks"):
+        made = learner(
+            clustering="label",
+            num_clusters=6,
+            cluster_start="shared",
+            average_over=average_over,
+            optimizer=keras.optimizers.SGD(1.0),
+        )
+        made.fit_clusters(batches(100, 1, 60))
+        before = flat(made.trainable_variables)
+        made.fit(tf.data.Dataset.from_tensors(tasks), verbose=0)
+        moved[average_over] = before - flat(made.trainable_variables)
+    np.testing.assert_allclose(moved["clusters"], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(moved["tasks"], alone.mean(axis=0), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("routing", ["hard", "soft"])
+@pytest.mark.parametrize("clustering", ["gradient", "adapted_weights"])
+def test_routing_sees_the_support_set_alone(clustering, routing):
+    made = learner(clustering=clustering, routing=routing, num_clusters=3)
+    made.fit_clusters(batches(100, 1, 30))
+    (tasks,) = batches(steps=1)
+    membership = made.memberships(tasks)
+    np.testing.assert_allclose(tf.reduce_sum(membership, axis=1), 1, rtol=1e-6)
+    spoilt = {**tasks, "query_x": 0 * tasks["query_x"], "query_y": 0 * tasks["query_y"]}
+    np.testing.assert_array_equal(made.memberships(spoilt), membership)
+
+
+def test_a_task_trains_the_start_of_its_cluster_alone():
+    made = learner(clustering="label", num_clusters=6)
+    made.fit_clusters(batches(100, 1, 60))
+    (tasks,) = batches(steps=1)
+    mine = np.argmax(made.memberships(tasks), axis=1)
+    first = {name: tensor[:1] for name, tensor in tasks.items()}
+    before = [start.numpy() for start in made.starts]
+    made.fit(tf.data.Dataset.from_tensors(first), verbose=0)
+    moved = [
+        any((new.numpy()[k] != old[k]).any() for new, old in zip(made.starts, before, strict=True))
+        for k in range(6)
+    ]
+    assert moved == [k == mine[0] for k in range(6)]
+
+
+def test_clusters_keep_their_numbers_when_they_are_formed_anew():
+    made = learner(clustering="label", num_clusters=6)
+    made.fit_clusters(batches(100, 1, 60))
+    (tasks,) = batches(steps=1)
+    before = made.memberships(tasks)
+    made.fit_clusters(batches(101, 1, 60))
+    np.testing.assert_array_equal(made.memberships(tasks), before)
+
+
+@keras.saving.register_keras_serializable("test_clustered_maml")
+def mean_and_deviation(tasks):
+    y = tasks["support_y"][..., 0]
+    return np.stack([y.mean(axis=1), y.std(axis=1)], axis=1)
+
+
+@pytest.mark.parametrize("cluster_start", ["own", "shared"])
+@pytest.mark.parametrize("clustering", ["gradient", "adapted_weights", mean_and_deviation])
+def test_a_saved_learner_goes_on_as_it_was(clustering, cluster_start, tmp_path):
+    dims = {"signature_dims": 2} if callable(clustering) else {}
+    made = learner(clustering=clustering, num_clusters=3, cluster_start=cluster_start, **dims)
+    made.fit_clusters(batches(100, 1, 30))
+    made.fit(batches(), verbose=0)
+    made.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    for one in (made, loaded):
+        one.fit(batches(STEPS), verbose=0)
+    assert made.evaluate(batches(200), verbose=0) == loaded.evaluate(batches(200), verbose=0)
+
+
+def test_adapts_to_a_task_from_the_start_of_its_cluster():
+    made = learner(num_clusters=3)
+    made.fit_clusters(batches(100, 1, 30))
+    made.fit(batches(), verbose=0)
+    (tasks,) = batches(200, 1)
+    _, predictions = made.adapted_predictions(tasks, made.test_inner_steps)
+    model = made.adapt(tasks["support_x"][4], tasks["support_y"][4])
+    np.testing.assert_allclose(model(tasks["query_x"][4]), predictions[4, -1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"clustering": "mood"}, "clustering=mood: give one of"),
+        ({"num_clusters": 0}, "num_clusters=0: give a whole number of at least 1"),
+        ({"cluster_algorithm": "dbscan"}, "cluster_algorithm=dbscan: give one of"),
+        ({"cluster_start": "none"}, "cluster_start=none: give one of own, shared"),
+        ({"routing": "random"}, "routing=random: give one of hard, soft"),
+        ({"average_over": "ranks"}, "average_over=ranks: give one of clusters, tasks"),
+    ],
+)
+def test_bad_arguments(arguments, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        learner(**arguments)
+
+
+def test_more_clusters_than_tasks():
+    with pytest.raises(ArgumentError, match="num_clusters=7: there are 5 tasks"):
+        learner(num_clusters=7).fit_clusters(batches(steps=1, meta_batch=5))
+
+
+@pytest.mark.parametrize(
+    ("signature", "sentence"),
+    [
+        (lambda tasks: np.zeros(5), r"shape \(5,\); expected \(12, 64\)"),
+        (lambda tasks: np.zeros([12, 3]), r"shape \(12, 3\); expected \(12, 64\)"),
+        (lambda tasks: np.full([12, 64], np.nan), "not finite"),
+    ],
+)
+def test_bad_signatures_of_a_user(signature, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        learner(clustering=signature).fit_clusters(batches(steps=1))
+
+
+def test_tasks_without_a_label():
+    with pytest.raises(ArgumentError, match="clustering=label: the tasks carry no label"):
+        learner(clustering="label").fit_clusters(
+            batches(steps=1).map(lambda t: {n: t[n] for n in t if n != "family"})
+        )

@@ -1,0 +1,329 @@
+"""MAML on clusters of tasks: one initialisation for each, or one that serves all alike."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed, engine
+from tfmeta.clustering import clusters, signatures
+from tfmeta.errors import ArgumentError
+from tfmeta.learners.maml import MAML
+
+# Numbers in a signature by gradient or by weights.
+_DIMS = 64
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class ClusteredMAML(MAML):
+    """MAML whose tasks form clusters, by signatures of their support sets.
+
+    It is trained as `MAML` is, and is one until `fit_clusters` has been given a pool of tasks: so
+    the first steps pretrain a start for all. From then on a task belongs to the cluster with the
+    centroid nearest to its signature, and
+
+    - with `cluster_start="own"` each cluster has an initialisation of its own, which begins as the
+      pretrained one and is trained on the cluster's tasks (as in TSA-MAML, Zhou et al. 2021, which
+      begins with the centroids);
+    - with `cluster_start="shared"` all tasks go on sharing one, and clusters matter only for the
+      mean over tasks.
+
+    A new task is routed by its support set alone. All tasks of a meta-batch are run in one graph,
+    whatever their clusters. The update rule, and statistics that layers keep, belong to all
+    clusters.
+
+    Args:
+        model: see `MAML`.
+        clustering: the signature. `"gradient"`: the gradient of the support loss at the
+            pretrained (or, when shared, present) weights, of length 1, projected at random.
+            `"adapted_weights"`: how the weights move in `test_inner_steps` inner steps from
+            there, projected at random. `"label"`: the number in the task's entry `family`. Or a
+            function of the support sets (a dictionary of NumPy arrays with a leading task axis) to
+            an array [tasks, signature_dims]; registered with Keras, it is saved too.
+        num_clusters: how many; None for the number that the silhouette of the pool suggests.
+        cluster_algorithm: see `clusters.fit`.
+        cluster_start: `"own"` or `"shared"`.
+        routing: `"hard"`, to the nearest centroid; or `"soft"`: a task starts from a mixture of the
+            initialisations, weighted by the softmax of minus the squared distance to the
+            centroids, in units of the pool's mean squared distance to its own.
+        average_over: `"clusters"`, each of which in a meta-batch counts once (Pimpalkhute et al.
+            2021); or `"tasks"`, each of which counts once.
+        signature_dims: numbers in a signature.
+        cluster_seed: of the projection and of the algorithm.
+        **kwargs: of `MAML`.
+
+    Raises:
+        ArgumentError: an unknown name, a number out of range, and what `MAML` raises.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        clustering: str | Callable[[Any], Any] = "gradient",
+        num_clusters: int | None = None,
+        cluster_algorithm: str = "kmeans",
+        cluster_start: str = "own",
+        routing: str = "hard",
+        average_over: str = "clusters",
+        signature_dims: int = _DIMS,
+        cluster_seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(model, **kwargs)
+        for argument, value, known in (
+            ("clustering", clustering, signatures.NAMES),
+            ("cluster_algorithm", cluster_algorithm, clusters.ALGORITHMS),
+            ("cluster_start", cluster_start, ("own", "shared")),
+            ("routing", routing, ("hard", "soft")),
+            ("average_over", average_over, ("clusters", "tasks")),
+        ):
+            if value not in known and not (argument == "clustering" and callable(value)):
+                raise ArgumentError(argument, value, f"give one of {', '.join(known)}.")
+        for argument, count in (("num_clusters", num_clusters), ("signature_dims", signature_dims)):
+            if count is not None and (type(count) is not int or count < 1):
+                raise ArgumentError(argument, count, "give a whole number of at least 1.")
+        self.clustering = clustering
+        self.num_clusters = num_clusters
+        self.cluster_algorithm = cluster_algorithm
+        self.cluster_start = cluster_start
+        self.routing = routing
+        self.average_over = average_over
+        self.signature_dims = 1 if clustering == "label" else signature_dims
+        self.cluster_seed = cluster_seed
+        if model.built:
+            self._build_clusters()
+
+    # Clusters.
+
+    def fit_clusters(self, pool: Iterable[engine.Tasks]) -> tuple[np.ndarray, clusters.Clusters]:
+        """Forms the clusters anew; every rank calls it with its share of the pool.
+
+        Clusters that were there before keep their numbers, and so their initialisations, as far as
+        the tasks of the pool stay together.
+
+        Args:
+            pool: batches of tasks.
+
+        Returns:
+            The signatures of the pool, [tasks, signature_dims], and the clusters; of all ranks,
+            the same on every one.
+
+        Raises:
+            ArgumentError: more clusters than tasks, or a signature that cannot be used.
+        """
+        self._take_reference()
+        mine = np.concatenate([np.asarray(self.signatures(tasks)) for tasks in pool])
+        found = clusters.fit(mine, self.num_clusters, self.cluster_algorithm, self.cluster_seed)
+        of_all = np.concatenate(distributed.gather_objects(mine))
+        present = np.flatnonzero(self.present.numpy())
+        before = present[clusters.nearest(of_all, self.centroids.numpy()[present])]
+        most = self.present.shape[0]
+        numbers = clusters.matched(found.labels, before, most)
+        centroids = np.zeros(self.centroids.shape)
+        for label, centroid in enumerate(found.centroids):
+            centroids[numbers[label]] = centroid
+            if numbers[label] not in present:
+                # It begins as the cluster did that most of its tasks come from.
+                parent = np.argmax(np.bincount(before[found.labels == label]))
+                self._copy_start(int(parent), int(numbers[label]))
+        self.centroids.assign(centroids)
+        self.present.assign(np.isin(np.arange(most), numbers[: len(found.centroids)]))
+        self.spread.assign(found.spread)
+        return of_all, found._replace(centroids=centroids, labels=numbers[found.labels])
+
+    def signatures(self, tasks: engine.Tasks) -> tf.Tensor:
+        """The signatures of tasks, [tasks, signature_dims] in the dtype of the weights."""
+        tasks = signatures.seen(tasks)
+        dtype = self._dtype()
+        if callable(self.clustering):
+            return tf.cast(signatures.of_user(self.clustering, tasks, self.signature_dims), dtype)
+        if self.clustering == "label":
+            return tf.cast(signatures.label(tasks), dtype)
+        function = self._gradient if self.clustering == "gradient" else self._adapted
+        reference, functional = self._reference(), self._functional()
+
+        def flat(task):
+            vectors = function(functional, reference, task)
+            return tf.concat([tf.reshape(vector, [-1]) for vector in vectors], axis=0)
+
+        vectors = engine.for_each(flat, tasks, self.stacked, self.tasks_in_flight)
+        if self.clustering == "gradient":
+            vectors = tf.math.l2_normalize(vectors, axis=1)
+        return signatures.project(vectors, self.signature_dims, self.cluster_seed)
+
+    def _gradient(self, functional, reference, task):
+        state = self._task_state(functional, functional.state(), task)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(reference)
+            loss, *_ = functional.loss_on(
+                reference, state, task["support_x"], task["support_y"], training=True
+            )
+        return engine.gradients_of(tape, loss, reference)
+
+    def _adapted(self, functional, reference, task):
+        learned = (reference, self.update_rule.parameters())
+        *_, (adapted, _) = super().inner_loop(
+            functional, functional.state(), learned, task, self.test_inner_steps
+        )
+        return [new - old for new, old in zip(adapted, reference, strict=True)]
+
+    def memberships(self, tasks: engine.Tasks) -> tf.Tensor:
+        """How much each task belongs to each cluster, [tasks, clusters]; 1 in all for each."""
+        count = engine.count_of(tasks)
+        present = tf.convert_to_tensor(self.present.value)
+
+        def of_one():
+            return tf.tile(tf.cast(present, self._dtype())[None], [count, 1])
+
+        def by_distance():
+            difference = self.signatures(tasks)[:, None] - self.centroids
+            far = tf.where(present, tf.zeros([], difference.dtype), np.inf)
+            distances = tf.reduce_sum(tf.square(difference), axis=-1) + far
+            if self.routing == "soft":
+                return tf.nn.softmax(-distances / self.spread)
+            return tf.one_hot(tf.argmin(distances, axis=1), present.shape[0], dtype=distances.dtype)
+
+        alone = tf.reduce_sum(tf.cast(present, tf.int32)) == 1
+        return tf.stop_gradient(tf.cond(alone, of_one, by_distance))
+
+    def _routed(self, tasks):
+        """The tasks with their memberships, and with weights if clusters are averaged over."""
+        if "membership" in tasks:
+            return tasks
+        membership = self.memberships(tasks)
+        tasks = {**tasks, "membership": membership}
+        if self.average_over == "tasks":
+            return tasks
+        (sizes,) = distributed.add([tf.reduce_sum(membership, axis=0)], name="cluster_sizes")
+        # A task's share of its cluster; all shares of a cluster add up to 1.
+        return {**tasks, "weight": tf.reduce_sum(tf.math.divide_no_nan(membership, sizes), axis=1)}
+
+    # The algorithm, as MAML has it.
+
+    def inner_loop(self, functional, state, learned, task, steps):
+        if self.cluster_start == "own":
+            starts, parameters = learned
+            if "membership" not in task:
+                alone = {name: task[name][None] for name in signatures.seen(task)}
+                task = {**task, "membership": self.memberships(alone)[0]}
+            learned = [tf.tensordot(task["membership"], start, 1) for start in starts], parameters
+        yield from super().inner_loop(functional, state, learned, task, steps)
+
+    def meta_loss(self, tasks):
+        return super().meta_loss(self._routed(tasks))
+
+    def train_step(self, tasks):
+        return super().train_step(self._routed(tasks))
+
+    def adapted_predictions(self, tasks, steps):
+        tasks = {**tasks, "membership": self.memberships(tasks)}
+        return super().adapted_predictions(tasks, steps)
+
+    # What Keras asks of a model.
+
+    @property
+    def trainable_variables(self):
+        if self.cluster_start == "shared":
+            return super().trainable_variables
+        return [*self.starts, *self.update_rule.trainable_variables]
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        self._build_clusters()
+
+    def get_config(self):
+        function = self.clustering
+        return {
+            **super().get_config(),
+            "clustering": keras.saving.serialize_keras_object(function)
+            if callable(function)
+            else function,
+            "num_clusters": self.num_clusters,
+            "cluster_algorithm": self.cluster_algorithm,
+            "cluster_start": self.cluster_start,
+            "routing": self.routing,
+            "average_over": self.average_over,
+            "signature_dims": self.signature_dims,
+            "cluster_seed": self.cluster_seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if isinstance(config["clustering"], dict):
+            config["clustering"] = keras.saving.deserialize_keras_object(
+                config["clustering"], custom_objects=custom_objects
+            )
+        return super().from_config(config, custom_objects)
+
+    def _build_clusters(self) -> None:
+        if hasattr(self, "centroids"):
+            return
+        count = self.num_clusters or clusters.MOST
+        dtype = self._dtype().name
+
+        def variable(name, shape, dtype=dtype, trainable=False):
+            return self.add_weight(
+                name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=trainable
+            )
+
+        self.centroids = variable("centroids", [count, self.signature_dims])
+        self.present = variable("present", [count], "bool")
+        self.spread = variable("spread", [])
+        self.spread.assign(1.0)
+        # Until there are clusters all tasks belong to the first.
+        self.present.assign(np.arange(count) == 0)
+        own = self.cluster_start == "own"
+        self.starts, self.reference = [], []
+        for number, weight in enumerate(self.model.trainable_variables):
+            if own:
+                shape = [count, *weight.shape]
+                start = variable(f"start{number:03d}", shape, weight.dtype, trainable=True)
+                start.assign(np.broadcast_to(weight, shape))
+                self.starts.append(start)
+            else:
+                self.reference.append(
+                    variable(f"reference{number:03d}", weight.shape, weight.dtype)
+                )
+
+    def _dtype(self) -> tf.DType:
+        return tf.as_dtype(self.model.trainable_variables[0].dtype)
+
+    def _reference(self) -> list[tf.Tensor]:
+        """Where signatures are taken: the pretrained weights, or the shared ones when clusters were
+        last formed."""
+        variables = self.model.trainable_variables
+        if self.cluster_start == "shared":
+            variables = self.reference
+        return [tf.convert_to_tensor(variable.value) for variable in variables]
+
+    def _take_reference(self) -> None:
+        present = np.flatnonzero(self.present.numpy())
+        if self.cluster_start == "shared":
+            pairs = zip(self.reference, self.model.trainable_variables, strict=True)
+        elif len(present) == 1:
+            first = present[0]
+            starts = [start[first] for start in self.starts]
+            pairs = zip(self.model.trainable_variables, starts, strict=True)
+        else:
+            return
+        for variable, value in pairs:
+            variable.assign(value)
+
+    def _copy_start(self, parent: int, child: int) -> None:
+        """Gives a cluster the initialisation of another, with what the optimizer keeps of it."""
+        if self.cluster_start == "shared":
+            return
+        variables = list(self.starts)
+        if self.optimizer is not None and self.optimizer.built:
+            # An optimizer names what it keeps of a variable after the variable's path.
+            marks = [start.path.replace("/", "_") for start in self.starts]
+            variables += [
+                v for v in self.optimizer.variables if any(mark in v.path for mark in marks)
+            ]
+        for variable in variables:
+            values = variable.numpy()
+            values[child] = values[parent]
+            variable.assign(values)
