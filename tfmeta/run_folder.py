@@ -13,7 +13,8 @@ class RunFolder:
     """An output folder; rank 0 alone may write to it.
 
     It holds `flags.txt` (a flagfile that makes the run again), `metrics.jsonl` (one line for each
-    validation), `checkpoints/`, `results.json` and `report.png`.
+    validation), `checkpoints/`, `results.json` and `report.png`; and `clusters.png` where tasks are
+    clustered.
 
     Args:
         path: the folder; made when the first file is written.
@@ -25,6 +26,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.results = self.path / "results.json"
         self.report = self.path / "report.png"
+        self.clusters = self.path / "clusters.png"
         self.checkpoints = self.path / "checkpoints"
 
     def claim(self, resume: bool) -> None:

@@ -68,12 +68,17 @@ def main() -> None:
 
 
 def _check_fits(learner, data: options.Data) -> None:
-    regression = FLAGS.dataset == options.SINUSOID
+    regression = FLAGS.dataset in options.REGRESSION
     if regression != (len(learner.model.input_shape) == 2):
         raise ArgumentError(
             "dataset", FLAGS.dataset, "the run was trained on another kind of task; give such data."
         )
     if regression:
+        inputs = 1 if FLAGS.dataset == options.SINUSOID else 2
+        if learner.model.input_shape[-1] != inputs:
+            raise ArgumentError(
+                "dataset", FLAGS.dataset, "the run was trained on functions of other inputs."
+            )
         return
     if learner.model.output_shape[-1] != FLAGS.ways:
         ways = learner.model.output_shape[-1]

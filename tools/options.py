@@ -15,13 +15,15 @@ from tfmeta.tools.program import define_count
 FLAGS = flags.FLAGS
 
 SINUSOID = "sinusoid"
+SIX_FAMILIES = "six_families"
+REGRESSION = (SINUSOID, SIX_FAMILIES)
 
 flags.DEFINE_string(
     "dataset",
     "glyphs",
     "Where tasks come from: glyphs (drawn characters), tfds:NAME (TensorFlow Datasets), "
-    "folder:PATH (a folder of images per class), npz:PATH (an array of images), or sinusoid "
-    "(regression).",
+    "folder:PATH (a folder of images per class), npz:PATH (an array of images); several of these "
+    "joined by +, whose tasks are mixed, in grey; or sinusoid or six_families (regression).",
 )
 flags.DEFINE_string("data_dir", None, "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
 define_count("data_seed", 0, 0, "Draws the characters of glyphs and the classes of a seeded split.")
@@ -40,7 +42,11 @@ flags.DEFINE_bool(
     False,
     "Train also on each class turned by 90, 180 and 270 degrees, as new classes.",
 )
-flags.DEFINE_bool("invert", False, "Show the negative: dark ink on white becomes bright on black.")
+flags.DEFINE_bool(
+    "invert",
+    False,
+    "Show the negative, of mixed data too: dark ink on white becomes bright on black.",
+)
 define_count("ways", 5, 2, "Classes of a task.")
 define_count("shots", 1, 1, "Support examples of each class (of the task, in regression).")
 define_count("queries", 5, 1, "Query examples of each class (of the task, in regression).")
@@ -62,30 +68,53 @@ class Data:
     """The images that the flags name, loaded without TensorFlow where they can be.
 
     Attributes:
-        parts: the classes of each part of the split; empty for sinusoid regression.
+        sets: for each data set the classes of each part of its split; empty for regression.
 
     Raises:
         ArgumentError: naming the flag.
     """
 
     def __init__(self, channels: int | None = None, whole: bool = False):
-        self.parts: dict[str, ImageClasses] = {}
-        if FLAGS.dataset == SINUSOID:
+        self.sets: list[dict[str, ImageClasses]] = []
+        if FLAGS.dataset in REGRESSION:
             return
-        if FLAGS.dataset.startswith("tfds:"):
-            from tfmeta import distributed
+        names = FLAGS.dataset.split("+")
+        for name in names:
+            if name.startswith("tfds:"):
+                from tfmeta import distributed
 
-            # Reading it starts TensorFlow, which must have been given its devices by then.
-            distributed.init()
-        classes = load_image_classes(
-            FLAGS.dataset, FLAGS.image_size, channels, FLAGS.data_dir, FLAGS.data_seed
-        )
-        if whole:
-            self.parts = {"all": classes}
-            return
-        self.parts = split_classes(classes, FLAGS.split, FLAGS.data_seed)
-        if FLAGS.rotations and "train" in self.parts:
-            self.parts["train"] = self.parts["train"].with_rotations()
+                # Reading it starts TensorFlow, which must have been given its devices by then.
+                distributed.init()
+            classes = load_image_classes(
+                name,
+                FLAGS.image_size,
+                1 if len(names) > 1 else channels,
+                FLAGS.data_dir,
+                FLAGS.data_seed,
+            )
+            if whole:
+                self.sets.append({"all": classes})
+                continue
+            parts = split_classes(classes, FLAGS.split, FLAGS.data_seed)
+            if FLAGS.rotations and "train" in parts:
+                parts["train"] = parts["train"].with_rotations()
+            self.sets.append(parts)
+
+    @property
+    def parts(self) -> dict[str, ImageClasses]:
+        """The classes of each part of the split of the only data set; none for regression.
+
+        Raises:
+            ArgumentError: there are several.
+        """
+        if len(self.sets) > 1:
+            raise ArgumentError("dataset", FLAGS.dataset, "several cannot be mixed here; give one.")
+        return self.sets[0] if self.sets else {}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return next(iter(self.sets[0].values())).image_shape
 
     def source(self, *names: str):
         """The tasks of the first part of these that the data has.
@@ -97,18 +126,26 @@ class Data:
             ArgumentError: it has none of them, or its classes cannot give such tasks.
         """
         from tfmeta.tasks.episodes import Episodes
+        from tfmeta.tasks.mixed import Mixed
+        from tfmeta.tasks.regression_families import SixFamilies
         from tfmeta.tasks.sinusoid import Sinusoids
 
         # Parts have seeds of their own, so that tasks that need no classes differ too.
         seed = 4 * FLAGS.seed + ("train", "validation", "test", "all").index(names[0])
-        if FLAGS.dataset == SINUSOID:
-            return names[0], Sinusoids(FLAGS.shots, FLAGS.queries, seed)
+        if FLAGS.dataset in REGRESSION:
+            kind = Sinusoids if FLAGS.dataset == SINUSOID else SixFamilies
+            return names[0], kind(FLAGS.shots, FLAGS.queries, seed)
         for name in names:
-            if name in self.parts:
-                classes = self.parts[name]
-                return name, Episodes(
-                    classes, FLAGS.ways, FLAGS.shots, FLAGS.queries, seed, FLAGS.invert
-                )
+            if all(name in parts for parts in self.sets):
+                episodes = [
+                    Episodes(
+                        parts[name], FLAGS.ways, FLAGS.shots, FLAGS.queries, seed, FLAGS.invert
+                    )
+                    for parts in self.sets
+                ]
+                if len(episodes) == 1:
+                    return name, episodes[0]
+                return name, Mixed(episodes, FLAGS.dataset.split("+"), seed)
         raise ArgumentError(
             "split", FLAGS.split, f"it has no classes for {' or '.join(names)}; give another split."
         )

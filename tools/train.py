@@ -13,17 +13,19 @@ import json
 from absl import flags
 
 from tfmeta.launch import launched_rank
-from tfmeta.tools import options, outer_loop, program, rules
+from tfmeta.tools import clusters, options, outer_loop, program, rules
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(options)
 flags.adopt_module_key_flags(outer_loop)
+clusters.define_few_shot()
 rules.define("gradient_descent", ["gradient_descent", "meta_sgd", "lstm", "hierarchical_rnn"])
 
 _NAMES = (
     *options.NAMES,
     *outer_loop.NAMES,
     *rules.NAMES,
+    *clusters.FEW_SHOT_NAMES,
     *("inner_learning_rate", "inner_steps", "filters", "max_pool", "batch_norm", "dtype_policy"),
     *("stacked", "steps", "validation_episodes"),
 )
@@ -50,7 +52,8 @@ program.define_count("validation_episodes", 200, 2, "Tasks of a validation.")
 
 def main() -> None:
     folder = outer_loop.folder(_NAMES, {"episodes", "validation_episodes"}, length="steps")
-    options.check_ranks("meta_batch", "episodes", "validation_episodes")
+    options.check_ranks("meta_batch", "episodes", "validation_episodes", "cluster_pool")
+    clusters.check_few_shot()
     with program.libraries_loading():
         data = options.Data()
     if launched_rank() == 0:
@@ -59,9 +62,8 @@ def main() -> None:
     with program.libraries_loading():
         import keras
 
-        from tfmeta import MAML, checkpoints, distributed, report
+        from tfmeta import checkpoints, cluster_report, distributed, report
         from tfmeta.evaluation import evaluate, examples
-        from tfmeta.trainers.few_shot import FewShotTrainer
         from tfmeta.training import train
 
         distributed.init()
@@ -69,7 +71,7 @@ def main() -> None:
     _, validation = data.source("validation", "test")
     tested_on, test = data.source("test", "validation")
     keras.config.set_dtype_policy(FLAGS.dtype_policy)
-    learner = MAML(
+    learner = clusters.learner(
         _model(data),
         inner_learning_rate=FLAGS.inner_learning_rate,
         inner_steps=FLAGS.inner_steps,
@@ -84,7 +86,7 @@ def main() -> None:
         folder.write_flags(options.lines(_NAMES))
         print(f"{distributed.size()} rank(s), output in {folder.path}", flush=True)
     training = train(
-        FewShotTrainer(learner, source, validation, FLAGS.meta_batch, FLAGS.validation_episodes),
+        clusters.trainer(learner, source, validation, FLAGS.meta_batch, FLAGS.validation_episodes),
         folder,
         steps=FLAGS.steps,
         validate_every=FLAGS.validate_every,
@@ -94,6 +96,7 @@ def main() -> None:
         checkpoints.restore(learner, checkpoints.Checkpoints(folder.checkpoints).best)
     distributed.broadcast(learner.variables)
     evaluation = evaluate(learner, test, FLAGS.episodes, learner.test_inner_steps)
+    found = clusters.found(learner, test)
     if not main_rank:
         return
     results = {
@@ -104,15 +107,18 @@ def main() -> None:
         "tested_on": tested_on,
         "batch_norm": FLAGS.batch_norm,
         **evaluation.results(),
+        **(found.results() if found else {}),
     }
     folder.write_results(results)
     report.draw(
         folder.report,
         training.rows,
         evaluation.results(),
-        examples(learner, test),
+        None if FLAGS.dataset == options.SIX_FAMILIES else examples(learner, test),
         title=f"MAML on {FLAGS.dataset}",
     )
+    if found:
+        cluster_report.draw(folder.clusters, found, f"Clusters of {FLAGS.dataset}")
     print(f"{evaluation.sentence()}, on {FLAGS.episodes} {tested_on} tasks")
     print(json.dumps(results), flush=True)
 
@@ -122,8 +128,10 @@ def _model(data: options.Data):
 
     if FLAGS.dataset == options.SINUSOID:
         return mlp((1,), 1, seed=FLAGS.seed)
+    if FLAGS.dataset == options.SIX_FAMILIES:
+        return mlp((2,), 1, seed=FLAGS.seed)
     return conv4(
-        data.parts["train"].images.shape[1:],
+        data.image_shape,
         FLAGS.ways,
         filters=FLAGS.filters,
         max_pool=FLAGS.max_pool,
@@ -136,7 +144,7 @@ def _compile(learner) -> None:
     import keras
 
     optimizer = outer_loop.optimizer(FLAGS.steps)
-    if FLAGS.dataset == options.SINUSOID:
+    if FLAGS.dataset in options.REGRESSION:
         learner.compile(optimizer, loss="mse")
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -1,0 +1,77 @@
+"""Clusters of signatures: found where they are plain, the same in every run, never empty."""
+
+import numpy as np
+import pytest
+
+from tfmeta.clustering import clusters
+from tfmeta.errors import ArgumentError
+
+
+def blobs(sizes=(40, 30, 20, 10), seed=0):
+    """Signatures around four centres, shuffled, and the centre of each."""
+    random = np.random.default_rng(seed)
+    centres = 10 * np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0], [1, 1, 1.0]])
+    true = random.permutation(np.repeat(np.arange(4), sizes))
+    return centres[true] + random.normal(size=[len(true), 3]), true
+
+
+@pytest.mark.parametrize("count", [4, None])
+@pytest.mark.parametrize("algorithm", clusters.ALGORITHMS)
+def test_plain_clusters_are_found_and_numbered_by_size(algorithm, count):
+    signatures, true = blobs()
+    found = clusters.fit(signatures, count, algorithm)
+    np.testing.assert_array_equal(found.labels, true)
+    means = [signatures[true == number].mean(axis=0) for number in range(4)]
+    np.testing.assert_allclose(found.centroids, means)
+    spread = np.mean(np.square(signatures - np.array(means)[true]).sum(axis=1))
+    assert found.spread == pytest.approx(spread)
+    assert found.silhouette > 0.7
+
+
+@pytest.mark.parametrize("algorithm", clusters.ALGORITHMS)
+def test_the_same_in_every_run_and_in_any_order(algorithm):
+    signatures, _ = blobs()
+    first, again = (clusters.fit(signatures, 3, algorithm, seed=7) for _ in range(2))
+    np.testing.assert_array_equal(first.centroids, again.centroids)
+    np.testing.assert_array_equal(first.labels, again.labels)
+
+
+def test_new_tasks_go_to_the_nearest_centroid():
+    found = clusters.fit(blobs()[0], 4)
+    signatures, true = blobs(seed=1)
+    np.testing.assert_array_equal(found.assign(signatures), true)
+
+
+def test_no_cluster_is_empty_where_signatures_coincide():
+    found = clusters.fit(np.repeat(np.eye(2), 5, axis=0), 4)
+    assert sorted(np.bincount(found.labels)) == [5, 5]
+    assert found.spread == 1.0
+    alone = clusters.fit(np.ones([5, 2]), None)
+    np.testing.assert_array_equal(alone.labels, np.zeros(5))
+
+
+def test_renumbered_clusters_keep_their_numbers():
+    before = np.array([0, 0, 0, 3, 3, 1])
+    labels = np.array([1, 1, 0, 2, 2, 0])
+    numbers = clusters.matched(labels, before, 4)
+    np.testing.assert_array_equal(numbers[labels], [0, 0, 1, 3, 3, 1])
+    assert sorted(numbers) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("signatures", "count", "sentence"),
+    [
+        (np.zeros([5, 2]), 6, "num_clusters=6: there are 5 tasks"),
+        (np.zeros([5, 2]), 0, "num_clusters=0: there are 5 tasks"),
+        (np.zeros([5]), 2, r"signatures=.*: give an array \[tasks, dims\]"),
+        (np.full([5, 2], np.inf), 2, "signatures=not finite"),
+    ],
+)
+def test_bad_input(signatures, count, sentence):
+    with pytest.raises(ArgumentError, match=sentence):
+        clusters.fit(signatures, count)
+
+
+def test_unknown_algorithm():
+    with pytest.raises(ArgumentError, match="algorithm=dbscan: there are kmeans"):
+        clusters.fit(np.zeros([5, 2]), 2, "dbscan")

@@ -1,0 +1,147 @@
+"""The flags of task clustering."""
+
+from absl import flags
+
+from tfmeta.errors import ArgumentError
+from tfmeta.tools.program import define_count
+
+FLAGS = flags.FLAGS
+
+# Of every binary that clusters tasks, and of the few-shot learners alone.
+NAMES = (
+    *("clustering", "num_clusters", "cluster_algorithm", "cluster_pool", "refresh_clusters"),
+    "average_over",
+)
+FEW_SHOT_NAMES = (*NAMES, "pretrain_steps", "cluster_start", "routing")
+
+
+def define() -> None:
+    """Defines the flags of every binary that clusters tasks."""
+    flags.DEFINE_enum(
+        "clustering",
+        "none",
+        ["none", "type", "gradient", "adapted_weights", "label"],
+        "By what tasks are clustered: their type (of optimisation problems), the gradient of their "
+        "support loss, their adapted weights, or the number that mixed data carries.",
+    )
+    define_count("num_clusters", None, 1, "Clusters. Default: as many as the silhouette suggests.")
+    flags.DEFINE_enum(
+        "cluster_algorithm",
+        "kmeans",
+        ["kmeans", "agglomerative"],
+        "How clusters are found.",
+    )
+    define_count("cluster_pool", 500, 2, "Tasks that clusters are fitted on.")
+    define_count(
+        "refresh_clusters",
+        None,
+        1,
+        "Outer steps after which clusters are formed anew. Default: never.",
+    )
+    flags.DEFINE_enum(
+        "average_over",
+        "clusters",
+        ["clusters", "tasks"],
+        "What counts once in the merged gradient: each cluster or each task.",
+    )
+
+
+def define_few_shot() -> None:
+    """Defines these, and those of the few-shot learners."""
+    define()
+    define_count("pretrain_steps", 0, 0, "Outer steps before clusters are formed.")
+    flags.DEFINE_enum(
+        "cluster_start",
+        "own",
+        ["own", "shared"],
+        "Whether each cluster has an initialisation of its own.",
+    )
+    flags.DEFINE_enum(
+        "routing",
+        "hard",
+        ["hard", "soft"],
+        "Whether a task starts from the initialisation of the nearest cluster or from a mixture.",
+    )
+
+
+def check_few_shot() -> None:
+    """Refuses flags that few-shot learners cannot do with.
+
+    Raises:
+        ArgumentError: naming the flag.
+    """
+    if FLAGS.clustering == "type":
+        raise ArgumentError(
+            "clustering",
+            "type",
+            "only optimisation problems have types; label is the number of each task's data set.",
+        )
+    if FLAGS.clustering == "none":
+        return
+    if FLAGS.num_clusters is not None and FLAGS.num_clusters > FLAGS.cluster_pool:
+        raise ArgumentError(
+            "num_clusters",
+            FLAGS.num_clusters,
+            f"there are {FLAGS.cluster_pool} tasks to make them of; lower it, or raise "
+            "--cluster_pool.",
+        )
+    if FLAGS.pretrain_steps >= FLAGS.steps:
+        raise ArgumentError(
+            "pretrain_steps",
+            FLAGS.pretrain_steps,
+            f"clusters would never be formed in {FLAGS.steps} steps; lower it, or raise --steps.",
+        )
+
+
+def learner(model, **arguments):
+    """The learner that the flags name: `MAML`, or `ClusteredMAML`.
+
+    Args:
+        model: the Keras model to meta-learn.
+        **arguments: of `MAML`.
+    """
+    from tfmeta import MAML, ClusteredMAML
+
+    if FLAGS.clustering == "none":
+        return MAML(model, **arguments)
+    return ClusteredMAML(
+        model,
+        clustering=FLAGS.clustering,
+        num_clusters=FLAGS.num_clusters,
+        cluster_algorithm=FLAGS.cluster_algorithm,
+        cluster_start=FLAGS.cluster_start,
+        routing=FLAGS.routing,
+        average_over=FLAGS.average_over,
+        cluster_seed=FLAGS.seed,
+        **arguments,
+    )
+
+
+def trainer(learner, *arguments):
+    """The trainer of `learner`.
+
+    Args:
+        learner: as `learner` gives it.
+        *arguments: of `FewShotTrainer`.
+    """
+    from tfmeta.trainers.clustered_few_shot import ClusteredFewShotTrainer
+    from tfmeta.trainers.few_shot import FewShotTrainer
+
+    if FLAGS.clustering == "none":
+        return FewShotTrainer(learner, *arguments)
+    return ClusteredFewShotTrainer(
+        learner,
+        *arguments,
+        pool=FLAGS.cluster_pool,
+        pretrain_steps=FLAGS.pretrain_steps,
+        refresh=FLAGS.refresh_clusters,
+    )
+
+
+def found(learner, source):
+    """How the learner's clusters divide unseen tasks, on every rank; None without clusters."""
+    from tfmeta.cluster_report import clustered
+
+    if FLAGS.clustering == "none":
+        return None
+    return clustered(learner, source, FLAGS.cluster_pool)
