@@ -39,7 +39,7 @@ def main() -> None:
         from tfmeta import MAML, checkpoints, distributed
         from tfmeta.evaluation import evaluate
 
-        distributed.init()
+        distributed.init(cycle_milliseconds=5)
     learner = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best)
     if not isinstance(learner, MAML):
         raise ArgumentError(

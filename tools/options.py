@@ -84,7 +84,7 @@ class Data:
                 from tfmeta import distributed
 
                 # Reading it starts TensorFlow, which must have been given its devices by then.
-                distributed.init()
+                distributed.init(cycle_milliseconds=5)
             classes = load_image_classes(
                 name,
                 FLAGS.image_size,

@@ -96,3 +96,8 @@ def test_meta_batch_must_give_every_rank_a_task():
 def test_seed_must_be_a_whole_number(seed):
     with pytest.raises(ArgumentError, match="^seed="):
         Sinusoids(5, 3, seed=seed)
+
+
+def test_an_iterator_can_be_let_go_of_without_waiting_for_a_tuner():
+    source = Sinusoids(shots=5, queries=3)
+    assert source.batches(2).options().autotune.enabled is False

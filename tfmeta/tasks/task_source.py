@@ -102,4 +102,9 @@ class TaskSource(abc.ABC):
         counter = tf.data.Dataset.counter(first_step)
         if steps is not None:
             counter = counter.take(steps)
-        return counter.map(lambda step: self.batch(step, mine.start, mine.stop)).prefetch(2)
+        batches = counter.map(lambda step: self.batch(step, mine.start, mine.stop)).prefetch(2)
+        options = tf.data.Options()
+        # There is nothing to tune, and whoever lets go of an iterator would wait for the tuner to
+        # wake up: it sleeps twice as long each time, for seconds after a few.
+        options.autotune.enabled = False
+        return batches.with_options(options)
