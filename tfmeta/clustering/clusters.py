@@ -7,10 +7,15 @@ import numpy as np
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError
 
-ALGORITHMS = ("kmeans", "agglomerative")
+ALGORITHMS = ("kmeans", "agglomerative", "gaussian_mixture")
 
 # Without a given number of clusters, the best of 2 to so many by their silhouette.
 MOST = 8
+
+# A Gaussian's covariance is estimated along so many principal components of the signatures, with so
+# much of their variance added: more would need more tasks than a cluster has.
+_COMPONENTS = 16
+_REGULARISATION = 1e-4
 
 # The silhouette compares all pairs; so many tasks show it well enough.
 _SILHOUETTE_TASKS = 1000
@@ -19,27 +24,35 @@ _SILHOUETTE_TASKS = 1000
 class Clusters(NamedTuple):
     """Clusters of a pool of tasks.
 
+    How far a signature s is from a cluster is |scale (s - centroid)|^2 + offset; with half of that
+    as minus the logarithm of a density, it is a mixture of Gaussians.
+
     Attributes:
         centroids: float64 [clusters, dims], in an order that is the same in every run.
+        scales: float64 [clusters, dims, dims]. For `kmeans` and `agglomerative` all are the same
+            multiple of the identity, so that the nearest centroid decides.
+        offsets: float64 [clusters].
         labels: the cluster of each task of the pool, int [tasks].
-        spread: mean squared distance of a signature of the pool to its centroid; 1 where all lie
-            on their centroids.
         silhouette: mean silhouette of the pool, from -1 to 1; NaN for one cluster.
     """
 
     centroids: np.ndarray
+    scales: np.ndarray
+    offsets: np.ndarray
     labels: np.ndarray
-    spread: float
     silhouette: float
 
     def assign(self, signatures: np.ndarray) -> np.ndarray:
-        """The cluster with the nearest centroid, int [tasks], of signatures [tasks, dims]."""
-        return nearest(signatures, self.centroids)
+        """The nearest cluster, int [tasks], of signatures [tasks, dims]."""
+        return nearest(signatures, self.centroids, self.scales, self.offsets)
 
 
-def nearest(signatures: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The number of the nearest centroid, int [tasks]."""
-    return np.argmin(np.square(signatures[:, None] - centroids).sum(-1), axis=1)
+def nearest(
+    signatures: np.ndarray, centroids: np.ndarray, scales: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """The number of the nearest cluster, int [tasks]; see `Clusters`."""
+    scaled = np.einsum("kij,tkj->tki", scales, signatures[:, None] - centroids)
+    return np.argmin(np.square(scaled).sum(axis=-1) + offsets, axis=1)
 
 
 def fit(
@@ -53,9 +66,13 @@ def fit(
     Args:
         signatures: of this rank's tasks, float [tasks, dims].
         num_clusters: how many; None for the number from 2 to 8 whose mean silhouette (Rousseeuw
-            1987) is largest.
-        algorithm: `kmeans` (Lloyd's, the best of 10 starts) or `agglomerative` (Ward's).
-        seed: of the starts of `kmeans`.
+            1987) is largest, or for `gaussian_mixture`, whose clusters may lie within one another,
+            whose Bayesian information criterion (Schwarz 1978) is least.
+        algorithm: `kmeans` (Lloyd's, the best of 10 starts), `agglomerative` (Ward's), or
+            `gaussian_mixture` (full covariances along the first 16 principal components, the best
+            of 5 starts): families of functions that differ in the directions in which they vary,
+            rather than in their means.
+        seed: of the starts.
 
     Raises:
         ArgumentError: more clusters than tasks, an unknown algorithm, or signatures of the wrong
@@ -103,23 +120,58 @@ def _fit(signatures, num_clusters, algorithm, seed):
         )
     different = len(np.unique(signatures, axis=0))
     if num_clusters is not None:
-        return _clusters(signatures, min(num_clusters, different), algorithm, seed)
-    counts = range(2, min(MOST, different, tasks - 1) + 1)
+        counts = [min(num_clusters, different)]
+    else:
+        counts = list(range(2, min(MOST, different, tasks - 1) + 1)) or [1]
+    if algorithm == "gaussian_mixture" and different > 1:
+        return _mixture(signatures, counts, seed)
     found = [_clusters(signatures, count, algorithm, seed) for count in counts]
-    if not found:
-        return _clusters(signatures, 1, algorithm, seed)
     return max(found, key=lambda clusters: clusters.silhouette)
 
 
 def _clusters(signatures, count, algorithm, seed):
-    labels = _labels(signatures, count, algorithm, seed)
-    # Numbered by size, then by the first member: the number says nothing about the run.
-    sizes, firsts = np.bincount(labels), np.unique(labels, return_index=True)[1]
-    order = np.lexsort((firsts, -sizes))
-    labels = np.argsort(order)[labels]
+    labels = _by_size(_labels(signatures, count, algorithm, seed))
     centroids = np.stack([signatures[labels == number].mean(axis=0) for number in range(count)])
-    spread = float(np.mean(np.square(signatures - centroids[labels]).sum(-1)))
-    return Clusters(centroids, labels, spread or 1.0, _silhouette(signatures, labels, seed))
+    # The variance of a Gaussian whose mean squared distance is that of the pool to its centroids.
+    spread = float(np.mean(np.square(signatures - centroids[labels]).sum(-1))) or 1.0
+    scales = np.tile(np.sqrt(2 / spread) * np.eye(signatures.shape[1]), [count, 1, 1])
+    silhouette = _silhouette(signatures, labels, seed)
+    return Clusters(centroids, scales, np.zeros(count), labels, silhouette)
+
+
+def _mixture(signatures, counts, seed):
+    from sklearn.mixture import GaussianMixture
+
+    mean, dims = signatures.mean(axis=0), signatures.shape[1]
+    _, _, axes = np.linalg.svd(signatures - mean, full_matrices=False)
+    axes = axes[:_COMPONENTS]
+    points = (signatures - mean) @ axes.T
+    added = _REGULARISATION * points.var()
+    mixtures = [
+        GaussianMixture(
+            count, reg_covar=added, n_init=5, max_iter=300, random_state=seed % 2**32
+        ).fit(points)
+        for count in counts
+    ]
+    mixture = min(mixtures, key=lambda mixture: mixture.bic(points))
+    raw = mixture.predict(points)
+    # A component may be nobody's most likely one.
+    used = np.unique(raw)
+    labels = _by_size(np.searchsorted(used, raw))
+    order = [used[np.searchsorted(used, raw[np.argmax(labels == n)])] for n in range(len(used))]
+    factors = mixture.precisions_cholesky_[order]
+    scales = np.zeros([len(order), dims, dims])
+    scales[:, : len(axes)] = np.einsum("kij,id->kjd", factors, axes)
+    offsets = -2 * np.log(mixture.weights_[order])
+    offsets -= 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    centroids = mean + mixture.means_[order] @ axes
+    return Clusters(centroids, scales, offsets, labels, _silhouette(signatures, labels, seed))
+
+
+def _by_size(labels):
+    """Labels numbered by size, then by first member: the number says nothing about the run."""
+    sizes, firsts = np.bincount(labels), np.unique(labels, return_index=True)[1]
+    return np.argsort(np.lexsort((firsts, -sizes)))[labels]
 
 
 def _labels(signatures, count, algorithm, seed):

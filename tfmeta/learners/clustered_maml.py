@@ -21,8 +21,8 @@ class ClusteredMAML(MAML):
     """MAML whose tasks form clusters, by signatures of their support sets.
 
     It is trained as `MAML` is, and is one until `fit_clusters` has been given a pool of tasks: so
-    the first steps pretrain a start for all. From then on a task belongs to the cluster with the
-    centroid nearest to its signature, and
+    the first steps pretrain a start for all. From then on a task belongs to the cluster
+    nearest to its signature, and
 
     - with `cluster_start="own"` each cluster has an initialisation of its own, which begins as the
       pretrained one and is trained on the cluster's tasks (as in TSA-MAML, Zhou et al. 2021, which
@@ -45,9 +45,8 @@ class ClusteredMAML(MAML):
         num_clusters: how many; None for the number that the silhouette of the pool suggests.
         cluster_algorithm: see `clusters.fit`.
         cluster_start: `"own"` or `"shared"`.
-        routing: `"hard"`, to the nearest centroid; or `"soft"`: a task starts from a mixture of the
-            initialisations, weighted by the softmax of minus the squared distance to the
-            centroids, in units of the pool's mean squared distance to its own.
+        routing: `"hard"`, to the nearest cluster; or `"soft"`: a task starts from a mixture of the
+            initialisations, weighted by the probability of each cluster, see `Clusters`.
         average_over: `"clusters"`, each of which in a meta-batch counts once (Pimpalkhute et al.
             2021); or `"tasks"`, each of which counts once.
         signature_dims: numbers in a signature.
@@ -97,7 +96,7 @@ class ClusteredMAML(MAML):
 
     # Clusters.
 
-    def fit_clusters(self, pool: Iterable[engine.Tasks]) -> tuple[np.ndarray, clusters.Clusters]:
+    def fit_clusters(self, pool: Iterable[engine.Tasks]) -> tuple[np.ndarray, np.ndarray]:
         """Forms the clusters anew; every rank calls it with its share of the pool.
 
         Clusters that were there before keep their numbers, and so their initialisations, as far as
@@ -107,31 +106,43 @@ class ClusteredMAML(MAML):
             pool: batches of tasks.
 
         Returns:
-            The signatures of the pool, [tasks, signature_dims], and the clusters; of all ranks,
-            the same on every one.
+            The signatures of the pool, [tasks, signature_dims], and the cluster of each, [tasks];
+            of all ranks, the same on every one.
 
         Raises:
             ArgumentError: more clusters than tasks, or a signature that cannot be used.
         """
         self._take_reference()
-        mine = np.concatenate([np.asarray(self.signatures(tasks)) for tasks in pool])
+        # A user's function runs outside graphs here, so that what it raises arrives as it is.
+        signatures_of = self.signatures
+        if not callable(self.clustering):
+            signatures_of = tf.function(self.signatures, autograph=False, reduce_retracing=True)
+        mine = np.concatenate([signatures_of(tasks).numpy() for tasks in pool])
         found = clusters.fit(mine, self.num_clusters, self.cluster_algorithm, self.cluster_seed)
         of_all = np.concatenate(distributed.gather_objects(mine))
-        present = np.flatnonzero(self.present.numpy())
-        before = present[clusters.nearest(of_all, self.centroids.numpy()[present])]
         most = self.present.shape[0]
-        numbers = clusters.matched(found.labels, before, most)
-        centroids = np.zeros(self.centroids.shape)
-        for label, centroid in enumerate(found.centroids):
-            centroids[numbers[label]] = centroid
-            if numbers[label] not in present:
+        present = np.flatnonzero(self.present.numpy())
+        before = present[
+            clusters.nearest(
+                of_all, *(v.numpy()[present] for v in (self.centroids, self.scales, self.offsets))
+            )
+        ]
+        numbers = clusters.matched(found.labels, before, most)[: len(found.centroids)]
+        for label, number in enumerate(numbers):
+            if number not in present:
                 # It begins as the cluster did that most of its tasks come from.
                 parent = np.argmax(np.bincount(before[found.labels == label]))
-                self._copy_start(int(parent), int(numbers[label]))
-        self.centroids.assign(centroids)
-        self.present.assign(np.isin(np.arange(most), numbers[: len(found.centroids)]))
-        self.spread.assign(found.spread)
-        return of_all, found._replace(centroids=centroids, labels=numbers[found.labels])
+                self._copy_start(int(parent), int(number))
+        for variable, values in (
+            (self.centroids, found.centroids),
+            (self.scales, found.scales),
+            (self.offsets, found.offsets),
+        ):
+            placed = np.zeros(variable.shape)
+            placed[numbers] = values
+            variable.assign(placed)
+        self.present.assign(np.isin(np.arange(most), numbers))
+        return of_all, numbers[found.labels]
 
     def signatures(self, tasks: engine.Tasks) -> tf.Tensor:
         """The signatures of tasks, [tasks, signature_dims] in the dtype of the weights."""
@@ -178,11 +189,12 @@ class ClusteredMAML(MAML):
             return tf.tile(tf.cast(present, self._dtype())[None], [count, 1])
 
         def by_distance():
-            difference = self.signatures(tasks)[:, None] - self.centroids
-            far = tf.where(present, tf.zeros([], difference.dtype), np.inf)
-            distances = tf.reduce_sum(tf.square(difference), axis=-1) + far
+            differences = self.signatures(tasks)[:, None] - self.centroids
+            scaled = tf.einsum("kij,tkj->tki", self.scales, differences)
+            far = tf.where(present, tf.convert_to_tensor(self.offsets), np.inf)
+            distances = tf.reduce_sum(tf.square(scaled), axis=-1) + far
             if self.routing == "soft":
-                return tf.nn.softmax(-distances / self.spread)
+                return tf.nn.softmax(-distances / 2)
             return tf.one_hot(tf.argmin(distances, axis=1), present.shape[0], dtype=distances.dtype)
 
         alone = tf.reduce_sum(tf.cast(present, tf.int32)) == 1
@@ -197,8 +209,10 @@ class ClusteredMAML(MAML):
         if self.average_over == "tasks":
             return tasks
         (sizes,) = distributed.add([tf.reduce_sum(membership, axis=0)], name="cluster_sizes")
-        # A task's share of its cluster; all shares of a cluster add up to 1.
-        return {**tasks, "weight": tf.reduce_sum(tf.math.divide_no_nan(membership, sizes), axis=1)}
+        # A task's share of its cluster; all shares of a cluster add up to 1. With soft routing, of
+        # less than one task in all there is less than a cluster.
+        shares = membership / tf.maximum(sizes, tf.ones_like(sizes))
+        return {**tasks, "weight": tf.reduce_sum(shares, axis=1)}
 
     # The algorithm, as MAML has it.
 
@@ -271,8 +285,8 @@ class ClusteredMAML(MAML):
 
         self.centroids = variable("centroids", [count, self.signature_dims])
         self.present = variable("present", [count], "bool")
-        self.spread = variable("spread", [])
-        self.spread.assign(1.0)
+        self.scales = variable("scales", [count, self.signature_dims, self.signature_dims])
+        self.offsets = variable("offsets", [count])
         # Until there are clusters all tasks belong to the first.
         self.present.assign(np.arange(count) == 0)
         own = self.cluster_start == "own"
