@@ -3,6 +3,7 @@
 from absl import flags
 
 from tfmeta.errors import ArgumentError
+from tfmeta.tools.options import SIX_FAMILIES
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
@@ -28,7 +29,7 @@ def define() -> None:
     flags.DEFINE_enum(
         "cluster_algorithm",
         "kmeans",
-        ["kmeans", "agglomerative"],
+        ["kmeans", "agglomerative", "gaussian_mixture"],
         "How clusters are found.",
     )
     define_count("cluster_pool", 500, 2, "Tasks that clusters are fitted on.")
@@ -78,6 +79,12 @@ def check_few_shot() -> None:
         )
     if FLAGS.clustering == "none":
         return
+    if FLAGS.clustering == "label" and "+" not in FLAGS.dataset and FLAGS.dataset != SIX_FAMILIES:
+        raise ArgumentError(
+            "clustering",
+            "label",
+            f"the tasks of {FLAGS.dataset} carry no label; mix data sets with +, or take another.",
+        )
     if FLAGS.num_clusters is not None and FLAGS.num_clusters > FLAGS.cluster_pool:
         raise ArgumentError(
             "num_clusters",

@@ -26,7 +26,15 @@ _NAMES = (
     *outer_loop.NAMES,
     *rules.NAMES,
     *clusters.FEW_SHOT_NAMES,
-    *("inner_learning_rate", "inner_steps", "filters", "max_pool", "batch_norm", "dtype_policy"),
+    *(
+        "inner_learning_rate",
+        "inner_steps",
+        "filters",
+        "hidden",
+        "max_pool",
+        "batch_norm",
+        "dtype_policy",
+    ),
     *("stacked", "steps", "validation_episodes"),
 )
 program.define_positive(
@@ -34,6 +42,7 @@ program.define_positive(
 )
 program.define_count("inner_steps", 1, 1, "Inner steps in training.")
 program.define_count("filters", 64, 1, "Filters of each convolution.")
+program.define_count("hidden", 40, 1, "Units of each of the two hidden layers, in regression.")
 flags.DEFINE_bool("max_pool", False, "Halve images by max-pooling (mini-ImageNet), not by strides.")
 flags.DEFINE_enum(
     "batch_norm",
@@ -127,9 +136,9 @@ def _model(data: options.Data):
     from tfmeta.models import conv4, mlp
 
     if FLAGS.dataset == options.SINUSOID:
-        return mlp((1,), 1, seed=FLAGS.seed)
+        return mlp((1,), 1, hidden=(FLAGS.hidden,) * 2, seed=FLAGS.seed)
     if FLAGS.dataset == options.SIX_FAMILIES:
-        return mlp((2,), 1, seed=FLAGS.seed)
+        return mlp((2,), 1, hidden=(FLAGS.hidden,) * 2, seed=FLAGS.seed)
     return conv4(
         data.image_shape,
         FLAGS.ways,

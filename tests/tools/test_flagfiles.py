@@ -29,7 +29,9 @@ def names(paths):
 def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
     """From another folder, by its name; images and network smaller than the paper's."""
     flags = ["--steps=3", "--validate_every=3", "--validation_episodes=2", "--episodes=2"]
-    if "sinusoid" not in name:
+    if "six_families" in name:
+        flags += ["--cluster_pool=20", "--pretrain_steps=1"]
+    elif "sinusoid" not in name:
         flags += [f"--dataset={images_in_parts}", "--image_size=16", "--filters=4", "--queries=1"]
         flags += ["--split=seeded", "--meta_batch=2"]
     result = run(
