@@ -137,6 +137,25 @@ def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def compiled(function: Callable[..., Any], arguments: Sequence[Any], stacked: bool) -> Any:
+    """The result of a function, compiled by XLA as one, within another graph.
+
+    Args:
+        function: of nests of tensors, to a nest of tensors.
+        arguments: of the function.
+        stacked: whether its `for_each` stack tasks.
+    """
+    if stacked:
+        # It is traced before XLA is spoken of. While XLA compiles, `tf.vectorized_map` makes a
+        # function of its own of what it vectorises, and what goes into that XLA takes for constants
+        # as soon as the derivative asks for the shape of anything inside: it would compile anew
+        # whenever a parameter has moved. Loops over tasks, though, have to be built for XLA.
+        function = tf.function(function, autograph=False).get_concrete_function(*arguments)
+    return tf.function(lambda *tensors: function(*tensors), autograph=False, jit_compile=True)(
+        *arguments
+    )
+
+
 def _differentiate(task_function, weights, task):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
@@ -222,9 +241,7 @@ def stack(function: Callable[[Any], Any], tasks: Any) -> Any:
     return tf.vectorized_map(function, tasks, fallback_to_while_loop=False)
 
 
-def for_each(
-    function: Callable[[Any], Any], tasks: Any, stacked: bool, in_flight: int = 4
-) -> Any:
+def for_each(function: Callable[[Any], Any], tasks: Any, stacked: bool, in_flight: int = 4) -> Any:
     """`function` of each task, the results with a leading task axis; differentiable.
 
     Args:

@@ -75,7 +75,7 @@ def main() -> None:
         from tfmeta.evaluation import evaluate, examples
         from tfmeta.training import train
 
-        distributed.init()
+        distributed.init(cycle_milliseconds=5)
     _, source = data.source("train")
     _, validation = data.source("validation", "test")
     tested_on, test = data.source("test", "validation")

@@ -14,19 +14,22 @@ from absl import flags
 
 from tfmeta.errors import ArgumentError
 from tfmeta.launch import launched_rank
-from tfmeta.tools import optimizees, options, outer_loop, program, rules
+from tfmeta.tools import clusters, optimizees, options, outer_loop, program, rules
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(options)
 flags.adopt_module_key_flags(optimizees)
 flags.adopt_module_key_flags(outer_loop)
 rules.define("lstm", ["lstm", "hierarchical_rnn"])
+clusters.define()
 
 _NAMES = (
     *options.NAMES,
     *optimizees.NAMES,
     *outer_loop.NAMES,
     *rules.NAMES,
+    *("clustering", "num_clusters", "cluster_algorithm", "refresh_clusters", "average_over"),
+    *("cluster_groups", "within_cluster", "stacked_clusters", "parallel_batches"),
     *("problem_steps", "unroll", "unroll_lengths", "meta_iterations", "meta_loss"),
     *("random_scaling", "validation_problem", "validation_problems", "target_accuracy", "xla"),
 )
@@ -65,6 +68,25 @@ program.define_positive(
 )
 program.define_count("validation_problems", 50, 2, "Problems of each family in a validation.")
 flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problems.")
+flags.DEFINE_enum(
+    "cluster_groups",
+    "split",
+    ["split", "whole"],
+    "With --clustering: whether a cluster that costs more than a rank's share is split.",
+)
+flags.DEFINE_enum(
+    "within_cluster",
+    "accumulate",
+    ["accumulate", "update"],
+    "With --clustering: one update by the gradients of all problems of all clusters, or a copy of "
+    "the rule for each cluster, updated problem by problem, and the changes averaged.",
+)
+flags.DEFINE_bool(
+    "stacked_clusters", True, "Whether like problems run as one, rather than one after the other."
+)
+program.define_count(
+    "parallel_batches", 1, 1, "Batches of data in a step, whose gradients are averaged."
+)
 
 
 def main() -> None:
@@ -83,15 +105,20 @@ def main() -> None:
         families = optimizees.families("train", random_scaling=FLAGS.random_scaling)
         validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
         validation = optimizees.families("validation", validated)
+        families = [_as_flags_say(family) for family in families]
+    if FLAGS.clustering != "none" and FLAGS.meta_batch % len(families):
+        raise ArgumentError(
+            "meta_batch",
+            FLAGS.meta_batch,
+            f"clusters take as many problems of each of the {len(families)} families; give a "
+            f"multiple of {len(families)}.",
+        )
     if FLAGS.target_accuracy and not any(family.metric for family in validation):
         raise ArgumentError(
             "target_accuracy",
             FLAGS.target_accuracy,
             f"no problem of --{validated} has an accuracy; leave it out.",
         )
-    if launched_rank() == 0:
-        folder.claim(FLAGS.resume)
-
     with program.libraries_loading():
         from tfmeta import checkpoints
         from tfmeta.learners.optimizer_learner import OptimizerLearner
@@ -107,6 +134,9 @@ def main() -> None:
     )
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.meta_iterations))
     learner.compile(outer_loop.optimizer(updates))
+    loop = _cluster_loop(learner, families) if FLAGS.clustering != "none" else None
+    if launched_rank() == 0:
+        folder.claim(FLAGS.resume)
     main_rank = distributed.is_main()
     if main_rank:
         folder.write_flags(options.lines(_NAMES))
@@ -121,6 +151,9 @@ def main() -> None:
         validation_steps=FLAGS.problem_steps,
         by_accuracy=FLAGS.target_accuracy is not None,
         seed=FLAGS.seed,
+        clusters=loop,
+        cluster_anew=lambda: _clusters(learner, families),
+        refresh=FLAGS.refresh_clusters,
     )
     training = train(
         trainer,
@@ -144,12 +177,77 @@ def main() -> None:
     }
     if FLAGS.target_accuracy:
         results["reached"] = reached(training.rows, FLAGS.target_accuracy)
+    if loop is not None:
+        results |= _of_clusters(loop)
     folder.write_results(results)
+    if loop is not None and loop.comparisons:
+        from tfmeta import schedule_report
+
+        schedule_report.draw(folder.path / "schedule.png", loop)
     print(
         f"log of the loss after {FLAGS.problem_steps} steps over the first one: "
         f"{validation['log_ratio']:.3f} +- {validation['ci95']:.3f} on unseen problems"
     )
     print(json.dumps(results), flush=True)
+
+
+def _as_flags_say(family):
+    """The family, its problems stacked or not, each step on so many batches."""
+    from tfmeta.problems.parallel_batches import ParallelBatches
+
+    family.stackable = family.stackable and FLAGS.stacked_clusters
+    return ParallelBatches(family, FLAGS.parallel_batches) if FLAGS.parallel_batches > 1 else family
+
+
+def _cluster_loop(learner, families):
+    from tfmeta.learners.cluster_loop import ClusterLoop
+
+    try:
+        return ClusterLoop(
+            learner,
+            families,
+            _clusters(learner, families),
+            FLAGS.meta_batch // len(families),
+            FLAGS.cluster_groups,
+            FLAGS.average_over,
+            FLAGS.within_cluster,
+            FLAGS.seed,
+        )
+    except ArgumentError as error:
+        if error.argument == "groups":
+            raise ArgumentError("cluster_groups", FLAGS.cluster_groups, error.problem) from None
+        raise
+
+
+def _clusters(learner, families):
+    from tfmeta.clustering.families import cluster
+
+    return cluster(
+        families,
+        FLAGS.clustering,
+        learner,
+        FLAGS.num_clusters,
+        FLAGS.cluster_algorithm,
+        FLAGS.seed,
+    )
+
+
+def _of_clusters(loop):
+    """What to tell of clusters and of their schedule."""
+    from tfmeta.clustering.schedule import idle_share
+
+    return {
+        "clusters": {
+            family.name: kind.cluster
+            for family, kind in zip(loop.families, loop.kinds, strict=True)
+        },
+        "schedule": [
+            [[loop.families[part.kind].name, part.start, part.stop] for part in parts]
+            for parts in loop.schedule
+        ],
+        "comparisons": loop.comparisons,
+        "idle_share": idle_share(loop.comparisons[-1]["measured"]) if loop.comparisons else None,
+    }
 
 
 def _lengths():

@@ -1,5 +1,6 @@
 """Input that the training of an optimizer cannot use: one sentence, status 2, and no traceback."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -116,3 +117,33 @@ def test_on_two_ranks_the_sentence_appears_once(horovodrun, tmp_path):
     assert "Exit code: 2" in result.stderr
     assert result.stderr.count("--problem=cubic") == 1, result.stderr
     assert "tools/program.py" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--clustering=adapted_weights", "--meta_batch=5"], "--clustering=adapted_weights"),
+        (["--clustering=type", "--num_clusters=3", "--meta_batch=5"], "--num_clusters=3"),
+        (["--clustering=gradient", "--num_clusters=6", "--meta_batch=5"], "--num_clusters=6"),
+        (["--clustering=type", "--meta_batch=32"], "--meta_batch=32: .*multiple of 5"),
+    ],
+)
+def test_clusters(run, tmp_path, flags, sentence):
+    result = run(TRAIN, "--problem=five_types", "--update_rule=lstm", *flags, cwd=tmp_path)
+    assert_refused(result)
+    assert re.search(sentence, result.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_whole_groups_than_clusters(horovodrun, tmp_path):
+    result = horovodrun(
+        2,
+        [TRAIN, "--problem=bowl", "--clustering=type", "--cluster_groups=whole", "--meta_batch=4"]
+        + [f"--output_dir={tmp_path / 'run'}"],
+    )
+    said = result.stdout + result.stderr
+    assert (
+        said.count("--cluster_groups=whole: each needs a cluster, and there are no more than 1")
+        == 1
+    ), said
+    assert "Exit code: 2" in said and "Traceback" not in said

@@ -82,9 +82,7 @@ def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
         json.loads((path / "metrics.jsonl").read_text().splitlines()[0])
         for path in (folder, whole[0])
     )
-    assert two["validation"]["log_ratio"] == pytest.approx(
-        one["validation"]["log_ratio"], rel=1e-3
-    )
+    assert two["validation"]["log_ratio"] == pytest.approx(one["validation"]["log_ratio"], rel=1e-3)
     assert {path.name for path in folder.rglob("*")} == {path.name for path in whole[0].rglob("*")}
 
 
@@ -141,3 +139,28 @@ def test_divergence_stops_with_the_meta_iteration_and_keeps_the_last_good_checkp
     for path in found:
         assert all(np.isfinite(values).all() for values in weights_of(path))
     assert all(int(re.sub(r"\D", "", path.stem)) <= step for path in found)
+
+
+def test_clusters_on_two_ranks(horovodrun, tmp_path):
+    """Of families that cost much and little; the groups are packed by measured times."""
+    folder = tmp_path / "run"
+    results = results_of(
+        horovodrun(
+            2,
+            [TRAIN, "--problem=quadratic,bowl", "--update_rule=lstm", "--meta_loss=log_ratio"]
+            + ["--clustering=type", "--problem_steps=10", "--unroll=5", "--meta_batch=10"]
+            + ["--meta_iterations=15", "--validation_problems=4", f"--output_dir={folder}"],
+        )
+    )
+    assert results["clusters"] == {
+        "quadratic_10": 0,
+        "bowl_0.1": 1,
+        "bowl_1": 1,
+        "bowl_5": 1,
+        "bowl_5_turned_45": 1,
+    }
+    done = [part for parts in results["schedule"] for part in parts]
+    assert sum(stop - start for _, start, stop in done) == 10
+    assert len(results["idle_share"]) == 2 and min(results["idle_share"]) == 0.0
+    assert results["comparisons"][0]["step"] == 1
+    assert (folder / "schedule.png").stat().st_size > 10_000

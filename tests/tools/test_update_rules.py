@@ -29,9 +29,7 @@ def test_a_run_with_a_learned_rule(run, small, name, tmp_path):
     assert type(learner.update_rule).__name__ == RULES[name]
     first = type(learner.update_rule).from_config(learner.update_rule.get_config())
     first.build([variable.shape for variable in learner.model.trainable_variables])
-    pairs = zip(
-        learner.update_rule.trainable_variables, first.trainable_variables, strict=True
-    )
+    pairs = zip(learner.update_rule.trainable_variables, first.trainable_variables, strict=True)
     # Not all of them: one inner step asks nothing of what is above the coordinates.
     assert any((np.array(now) != np.array(start)).any() for now, start in pairs)
 

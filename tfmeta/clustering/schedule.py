@@ -72,8 +72,8 @@ def pack(costs: Sequence[float], groups: int) -> list[int]:
         raise ArgumentError(
             "groups",
             groups,
-            f"there are {len(costs)} clusters, and a group needs one; start fewer ranks, or split "
-            "clusters (cluster_groups=split).",
+            f"each needs a cluster, and there are no more than {len(costs)}; start fewer ranks, "
+            "or split clusters (cluster_groups=split).",
         )
     order = sorted(range(len(costs)), key=lambda cluster: -costs[cluster])
     descending = [float(costs[cluster]) for cluster in order]

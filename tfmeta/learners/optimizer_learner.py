@@ -233,29 +233,57 @@ class OptimizerLearner(keras.Model):
         Returns:
             The gradient in each of the rule's parameters, and this rank's `Unroll`.
         """
+        gradients, unroll = self.own_gradient(problems, tasks, carried, first_step, steps)
+        return self.merged(gradients), unroll
 
-        @tf.function(autograph=False, jit_compile=self.xla)
+    def own_gradient(
+        self,
+        problems: Problems,
+        tasks: engine.Tasks,
+        carried: Carried,
+        first_step: tf.Tensor | int,
+        steps: tf.Tensor | int,
+    ) -> tuple[list[tf.Tensor], Unroll]:
+        """As `meta_gradient`, of this rank's problems alone."""
+
         def compute(parameters, tasks, carried, first_step):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(parameters)
                 unroll = self.unroll(problems, parameters, tasks, carried, first_step, steps)
-            return unroll.loss, engine.gradients_of(tape, unroll.loss, parameters), unroll.carried
+            return engine.gradients_of(tape, unroll.loss, parameters), unroll
 
+        arguments = (self.rule.parameters(), tasks, carried, tf.convert_to_tensor(first_step))
+        if self.xla:
+            return engine.compiled(compute, arguments, problems.stackable)
+        return tf.function(compute, autograph=False)(*arguments)
+
+    def merged(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The sum over the ranks of what each has for the rule's parameters."""
         parameters = [variable.value for variable in self.rule.trainable_variables]
         with tf.GradientTape() as tape:
-            loss, after = engine.with_gradient(
-                lambda parameters: compute(parameters, tasks, carried, first_step),
+            loss, _ = engine.with_gradient(
+                lambda parameters: (tf.zeros([], parameters[0].dtype), list(gradients), ()),
                 self.rule.parameters(),
             )
-        return distributed.summing_tape(tape).gradient(loss, parameters), Unroll(loss, after)
+        return distributed.summing_tape(tape).gradient(loss, parameters)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Moves the rule's parameters along a merged gradient.
+
+        Elements that are not finite count as zero, as in Wichrowska's public code: one problem
+        that diverges must not spoil the rule.
+        """
+        self.optimizer.apply_gradients(
+            (tf.where(tf.math.is_finite(gradient), gradient, tf.zeros_like(gradient)), variable)
+            for gradient, variable in zip(gradients, self.rule.trainable_variables, strict=True)
+        )
 
     def meta_iteration(
         self, problems: Problems, step: int, meta_batch: int, lengths: Lengths
     ) -> float:
         """Trains problems from their start, updating the rule after every unroll.
 
-        Every rank calls it. Elements of the merged gradient that are not finite count as zero, as
-        in Wichrowska's public code: one problem that diverges must not spoil the rule.
+        Every rank calls it.
 
         Args:
             problems: the family.
@@ -290,30 +318,30 @@ class OptimizerLearner(keras.Model):
             `update(tasks, carried, first_step, steps)` takes an unroll of them, updates the rule
             and gives the mean of the meta-loss over all problems and the new `Carried`.
         """
-        key = (problems, meta_batch)
-        if key not in self._graphs:
-            self._graphs[key] = self._traced(problems, meta_batch)
-        return self._graphs[key]
-
-    def _traced(self, problems, meta_batch):
         mine = share(meta_batch, distributed.rank(), distributed.size())
 
-        @tf.function(autograph=False)
         def start(step):
             tasks = problems.batch(step, mine.start, mine.stop)
             return tasks, self.start(problems, tasks)
 
-        @tf.function(autograph=False)
         def update(tasks, carried, first_step, steps):
             gradients, unroll = self.meta_gradient(problems, tasks, carried, first_step, steps)
-            means = [gradient / meta_batch for gradient in gradients]
-            self.optimizer.apply_gradients(
-                (tf.where(tf.math.is_finite(mean), mean, tf.zeros_like(mean)), variable)
-                for mean, variable in zip(means, self.rule.trainable_variables, strict=True)
-            )
+            self.apply([gradient / meta_batch for gradient in gradients])
             return distributed.add([unroll.loss])[0] / meta_batch, unroll.carried
 
-        return start, update
+        key = (problems, meta_batch)
+        return self.graph(("start", *key), start), self.graph(("update", *key), update)
+
+    def graph(self, key: Any, function: Any) -> Any:
+        """A graph that this learner runs: of `function`, built when `key` is first asked for.
+
+        Args:
+            key: says all that the function depends on, besides its arguments and the learner.
+            function: takes and gives nests of tensors.
+        """
+        if key not in self._graphs:
+            self._graphs[key] = tf.function(function, autograph=False)
+        return self._graphs[key]
 
     # What Keras asks of a model.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfmeta import distributed
 from tfmeta.evaluation import interval95
+from tfmeta.learners.cluster_loop import ClusterLoop
 from tfmeta.learners.optimizer_learner import OptimizerLearner
 from tfmeta.learners.unroll_lengths import Lengths
 from tfmeta.minimisation import Minimiser
@@ -15,7 +16,9 @@ from tfmeta.training import Trainer
 
 
 class OptimizerTrainer(Trainer):
-    """A step is a meta-iteration: one family, drawn at random, its problems trained from the start.
+    """A step is a meta-iteration: problems trained from the start, by truncated unrolls.
+
+    They are of one family, drawn at random, or of all families, in clusters.
 
     Args:
         learner: compiled.
@@ -28,6 +31,9 @@ class OptimizerTrainer(Trainer):
         by_accuracy: call those parameters the best whose problems end with the highest accuracy,
             rather than the lowest log ratio.
         seed: of the draw of families.
+        clusters: trains all families in every meta-iteration, instead.
+        cluster_anew: gives the cluster of each family.
+        refresh: meta-iterations after which they are clustered anew; None for never.
     """
 
     def __init__(
@@ -41,6 +47,9 @@ class OptimizerTrainer(Trainer):
         validation_steps: int,
         by_accuracy: bool = False,
         seed: int = 0,
+        clusters: ClusterLoop | None = None,
+        cluster_anew: Callable[[], Sequence[int]] | None = None,
+        refresh: int | None = None,
     ):
         self.learner = learner
         self.families = list(families)
@@ -49,6 +58,7 @@ class OptimizerTrainer(Trainer):
         self.validation_problems = validation_problems
         self.by_accuracy = by_accuracy
         self.seed = seed
+        self.clusters, self.cluster_anew, self.refresh = clusters, cluster_anew, refresh
         # Nothing but where they end is asked for.
         self.minimisers = [
             (family, Minimiser(learner.rule, family, validation_steps, every=validation_steps))
@@ -61,13 +71,21 @@ class OptimizerTrainer(Trainer):
         progress.pause()
         losses = []
         for number in range(step, step + count):
-            family = np.random.default_rng([self.seed, number]).choice(len(self.families))
-            loss = self.learner.meta_iteration(
-                self.families[family], number, self.meta_batch, self.lengths(number)
-            )
+            loss = self._meta_iteration(number)
             progress.step(number, {"loss": loss})
             losses.append(loss)
         return {"loss": float(np.mean(losses))}
+
+    def _meta_iteration(self, number):
+        lengths = self.lengths(number)
+        if self.clusters is None:
+            family = np.random.default_rng([self.seed, number]).choice(len(self.families))
+            return self.learner.meta_iteration(
+                self.families[family], number, self.meta_batch, lengths
+            )
+        if self.refresh and self.cluster_anew and number and number % self.refresh == 0:
+            self.clusters.set_clusters(self.cluster_anew())
+        return self.clusters(number, lengths)
 
     def validate(self):
         """The means over the validation problems after their last step.

@@ -1,0 +1,144 @@
+"""Meta-iterations over clusters of problems, on one rank; see test_ranks_clusters.py for more."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmeta.errors import ArgumentError
+from tfmeta.learners import OptimizerLearner
+from tfmeta.learners.cluster_loop import ClusterLoop
+from tfmeta.learners.unroll_lengths import Lengths
+from tfmeta.problems import Bowls, Quadratics
+from tfmeta.updates import CoordinatewiseLSTM
+
+UNROLL = 2
+
+
+def learner(optimizer=None):
+    rule = CoordinatewiseLSTM(units=4, layers=1, dtype="float64")
+    learner = OptimizerLearner(rule, "log_ratio", first_order=False)
+    learner.compile(optimizer or keras.optimizers.SGD(1.0))
+    return learner
+
+
+def families():
+    return [
+        Bowls(5.0, dtype="float64"),
+        Bowls(1.0, dtype="float64"),
+        Quadratics(4, dtype="float64"),
+    ]
+
+
+def gradient(learner, family, first, last):
+    """The mean meta-gradient of some problems of a family, in the first unroll."""
+
+    @tf.function(autograph=False)
+    def compute():
+        tasks = family.batch(0, first, last)
+        carried = learner.start(family, tasks)
+        return learner.own_gradient(family, tasks, carried, 0, UNROLL)[0]
+
+    return flat(compute()) / (last - first)
+
+
+def flat(arrays):
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def change(learner, run):
+    before = flat(learner.get_weights())
+    run()
+    return flat(learner.get_weights()) - before
+
+
+@pytest.mark.parametrize(
+    "average_over, weights", [("clusters", (1 / 4, 1 / 4, 1 / 2)), ("tasks", (1 / 3, 1 / 3, 1 / 3))]
+)
+def test_the_merged_gradient_is_the_mean_over_clusters_or_tasks(average_over, weights):
+    """Two clusters, of two families and of one: the second counts as much as the first."""
+    one = learner()
+    expected = -sum(
+        weight * gradient(one, family, 0, 3)
+        for weight, family in zip(weights, families(), strict=True)
+    )
+    loop = ClusterLoop(one, families(), [0, 0, 1], 3, average_over=average_over)
+    changed = change(one, lambda: loop(0, Lengths([UNROLL], True)))
+    np.testing.assert_allclose(changed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_one_cluster_of_one_family_is_plain_training():
+    plain, clustered = learner(), learner()
+    lengths = Lengths([UNROLL, UNROLL], True)
+    loop = ClusterLoop(clustered, families()[2:], [0], 4)
+    family = families()[2]
+    for step in range(2):
+        loss = plain.meta_iteration(family, step, 4, lengths)
+        assert loop(step, lengths) == pytest.approx(loss, rel=1e-12)
+    one, other = flat(plain.get_weights()), flat(clustered.get_weights())
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
+
+
+def test_one_cluster_updated_problem_by_problem_is_sequential_training():
+    """With an optimizer that has a state, Adam."""
+    plain, clustered = (learner(keras.optimizers.Adam(0.01)) for _ in range(2))
+    lengths = Lengths([UNROLL, UNROLL], True)
+    loop = ClusterLoop(clustered, families()[2:], [0], 1, within_cluster="update")
+    family = families()[2]
+    for step in range(3):
+        loss = plain.meta_iteration(family, step, 1, lengths)
+        assert loop(step, lengths) == pytest.approx(loss, rel=1e-12)
+    one, other = flat(plain.get_weights()), flat(clustered.get_weights())
+    np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
+
+
+def test_the_changes_of_copies_are_averaged_over_clusters():
+    clusters = [families()[0], families()[2]]
+    lengths = Lengths([UNROLL, UNROLL], True)
+    changes = []
+    for family in clusters:
+        alone = learner()
+        changes.append(
+            change(alone, lambda one=alone, f=family: one.meta_iteration(f, 0, 1, lengths))
+        )
+    both = learner()
+    loop = ClusterLoop(both, clusters, [0, 1], 1, within_cluster="update")
+    expected = np.mean(changes, axis=0)
+    changed = change(both, lambda: loop(0, lengths))
+    np.testing.assert_allclose(changed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_problems_of_a_cluster_are_updated_in_an_order_of_their_own_each_time():
+    orders = []
+
+    class Recording(ClusterLoop):
+        def _begin(self, part, step):
+            orders[-1].append((part.kind, part.start))
+            return super()._begin(part, step)
+
+    loop = Recording(learner(), families(), [0, 0, 0], 3, within_cluster="update")
+    for step in range(2):
+        orders.append([])
+        loop(step, Lengths([1], True))
+    every = [(kind, number) for kind in range(3) for number in range(3)]
+    assert sorted(orders[0]) == sorted(orders[1]) == every
+    assert every != orders[0] != orders[1]
+
+
+def test_times_are_compared_and_predicted():
+    loop = ClusterLoop(learner(), families(), [0, 0, 1], 2)
+    for step in range(12):
+        loop(step, Lengths([1], True))
+    first, later = loop.comparisons
+    assert (first["step"], later["step"]) == (1, 11)
+    assert first["predicted"] is None and not first["packed_anew"]
+    assert 0.1 < later["measured"][0] / later["predicted"][0] < 10
+    assert all(kind.seconds > 0 for kind in loop.kinds)
+
+
+def test_more_whole_groups_than_clusters_are_refused(monkeypatch):
+    monkeypatch.setattr("tfmeta.distributed.size", lambda: 3)
+    with pytest.raises(ArgumentError, match="groups.*3.*no more than 2"):
+        ClusterLoop(learner(), families(), [0, 0, 1], 2, "whole")
+    with pytest.raises(ArgumentError, match="within_cluster.*update.*whole"):
+        ClusterLoop(learner(), families(), [0, 0, 1], 2, within_cluster="update")

@@ -1,0 +1,308 @@
+"""The training of an update rule on clusters of problems, in groups of equal time."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed
+from tfmeta.clustering import schedule
+from tfmeta.clustering.schedule import Kind, Part
+from tfmeta.errors import ArgumentError
+from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.unroll_lengths import Lengths
+from tfmeta.problems.problems import Problems
+
+# Ranks compare their times every so many meta-iterations, and pack anew if the longest takes so
+# much more than their mean, and another packing promises to take so much less.
+_COMPARE_EVERY = 10
+_IMBALANCE = 0.1
+_GAIN = 0.05
+
+
+class ClusterLoop:
+    """Meta-iterations over clusters of problems (Pimpalkhute et al. 2021).
+
+    In a meta-iteration problems of all families are trained from their start. Families that are
+    alike form a cluster; clusters run side by side, a group of them on each rank, and the rule
+    moves by the mean of what they want. The groups take equal time, by the times measured so far.
+
+    Args:
+        learner: compiled; every rank has the same.
+        families: of problems. A family, whose problems have weights of the same shapes, is the
+            smallest thing that is put into a cluster.
+        clusters: the cluster of each family, numbered from 0.
+        problems: how many of each family in a meta-iteration, of all ranks together.
+        cluster_groups: `"split"` cuts a cluster that costs more than a rank's share, between its
+            problems; `"whole"` does not, as in the paper.
+        average_over: `"clusters"`, each of which counts once, as in the paper; or `"tasks"`, each
+            of which counts once.
+        within_cluster: `"accumulate"` runs the problems of a cluster at the same parameters and
+            moves them once for each unroll, by the merged gradient. `"update"` gives each cluster
+            a copy of the rule and of its outer optimizer, which moves after every unroll of one
+            problem after the other; the changes of all copies are averaged (the other reading of
+            the paper's figure 5). With one cluster that is the sequential training of the paper's
+            figure 2.
+        seed: of the order of a cluster's problems in `"update"`.
+
+    Attributes:
+        schedule: what each rank computes, see `tfmeta.clustering.schedule`.
+        kinds: what is scheduled.
+        busy: seconds of the last meta-iteration in which this rank had work of its own, rather than
+            waited for the others or moved the rule.
+        comparisons: of the ranks' times: dictionaries with `step`, for each rank the `measured`
+            seconds of a meta-iteration and those `predicted` (None for the first comparison), and
+            `packed_anew`, whether another schedule follows; every rank has all.
+
+    Raises:
+        ArgumentError: fewer clusters, or problems, than ranks; or copies are to be updated of
+            clusters that are split.
+    """
+
+    def __init__(
+        self,
+        learner: OptimizerLearner,
+        families: Sequence[Problems],
+        clusters: Sequence[int],
+        problems: int,
+        cluster_groups: str = "split",
+        average_over: str = "clusters",
+        within_cluster: str = "accumulate",
+        seed: int = 0,
+    ):
+        if within_cluster == "update" and cluster_groups == "split" and distributed.size() > 1:
+            raise ArgumentError(
+                "within_cluster",
+                within_cluster,
+                "a cluster that is updated problem by problem cannot be split over ranks; give "
+                "cluster_groups=whole.",
+            )
+        self.learner = learner
+        self.families = list(families)
+        self.problems = problems
+        self.pack: Callable[[Sequence[Kind], int], schedule.Schedule] = getattr(
+            schedule, cluster_groups
+        )
+        self.average_over = average_over
+        self.within_cluster = within_cluster
+        self.seed = seed
+        self.comparisons: list[dict[str, Any]] = []
+        self.busy = 0.0
+        self._clock = np.zeros([len(self.families), 2])  # seconds, and problem-steps they were for
+        learner.optimizer.build(learner.trainable_variables)
+        # Until there are times, every problem is taken to cost the same.
+        self._costs = [1.0] * len(self.families)
+        self.set_clusters(clusters)
+
+    def set_clusters(self, clusters: Sequence[int]) -> None:
+        """Puts the families into other clusters; every rank calls it.
+
+        Args:
+            clusters: the cluster of each family, numbered from 0.
+        """
+        self.kinds = [
+            Kind(int(cluster), self.problems, cost)
+            for cluster, cost in zip(clusters, self._costs, strict=True)
+        ]
+        self.schedule = self.pack(self.kinds, distributed.size())
+        sizes = np.bincount(clusters) * self.problems
+        self.clusters = len(sizes)
+        counts = self.clusters * sizes[list(clusters)]
+        if self.average_over == "tasks":
+            counts = np.full(len(self.families), sizes.sum())
+        # What each problem of a family counts for.
+        self.shares = [tf.constant(1.0 / count, self.learner.rule.dtype) for count in counts]
+        # Meta-iterations on the clock; it starts after the first of a schedule, which traces.
+        self._since = -1
+
+    def __call__(self, step: int, lengths: Lengths) -> float:
+        """One meta-iteration; every rank calls it.
+
+        Args:
+            step: the address of the problems.
+            lengths: the number of steps of each unroll.
+
+        Returns:
+            The mean of the meta-loss over those unrolls where it is finite; NaN where it is in
+            none.
+        """
+        parts = self.schedule[distributed.rank()]
+        run = self._accumulate if self.within_cluster == "accumulate" else self._update_copies
+        self.busy = 0.0
+        losses = np.array(run(parts, step, lengths))
+        self._since += 1
+        if self._since == 0:
+            self._clock[:] = 0.0
+        settled = self.comparisons and not self.comparisons[-1]["packed_anew"]
+        if self._since == (_COMPARE_EVERY if settled else 1):
+            self._compare(step, sum(lengths.steps))
+        finite = losses[np.isfinite(losses)]
+        return float(finite.mean()) if len(finite) else math.nan
+
+    def _accumulate(self, parts, step, lengths):
+        """All clusters at the same parameters; the rule moves after every unroll."""
+        running = [self._begin(part, step) for part in parts]
+        losses, done = [], 0
+        for length in lengths.steps:
+            total = [tf.zeros([], self.learner.rule.dtype), *self._zeros()]
+            for number, part in enumerate(parts):
+                total, running[number] = self._unroll(
+                    part, running[number], total, done, length, lengths.fixed
+                )
+            losses.append(self.learner.graph("merge", self._merge)(total))
+            done += length
+        return [float(loss) for loss in losses]
+
+    def _update_copies(self, parts, step, lengths):
+        """Each cluster moves a copy of the rule, problem by problem; their changes are averaged."""
+        optimizer = self.learner.optimizer
+        variables = [
+            *self.learner.rule.trainable_variables,
+            *(v for v in optimizer.variables if v.name not in ("iteration", "learning_rate")),
+        ]
+        start = [tf.identity(variable.value) for variable in variables]
+        updates = int(optimizer.iterations)
+        changes = [tf.zeros_like(tensor) for tensor in start]
+        losses = []
+        for cluster in sorted({self.kinds[part.kind].cluster for part in parts}):
+            _assign(variables, start)
+            optimizer.iterations.assign(updates)
+            for part in self._one_by_one(parts, cluster, step):
+                running, done = self._begin(part, step), 0
+                for length in lengths.steps:
+                    zeros = [tf.zeros([], self.learner.rule.dtype), *self._zeros()]
+                    total, running = self._unroll(part, running, zeros, done, length, lengths.fixed)
+                    # Alone, the problem counts for all.
+                    alone = [x / self.shares[part.kind] for x in total]
+                    losses.append(float(alone[0]))
+                    self.learner.graph("move", self.learner.apply)(alone[1:])
+                    done += length
+            changes = [
+                change + (variable.value - first) / self.clusters
+                for change, variable, first in zip(changes, variables, start, strict=True)
+            ]
+        merged = distributed.add(changes)
+        _assign(variables, [first + change for first, change in zip(start, merged, strict=True)])
+        most = max(np.bincount([k.cluster for k in self.kinds], [k.tasks for k in self.kinds]))
+        optimizer.iterations.assign(updates + int(most) * len(lengths.steps))
+        return np.concatenate(distributed.gather_objects(losses))
+
+    def _one_by_one(self, parts, cluster, step):
+        problems = [
+            Part(part.kind, number, number + 1)
+            for part in parts
+            if self.kinds[part.kind].cluster == cluster
+            for number in range(part.start, part.stop)
+        ]
+        order = np.random.default_rng([self.seed, step, cluster]).permutation(len(problems))
+        return [problems[number] for number in order]
+
+    def _merge(self, total):
+        loss, *gradients = total
+        self.learner.apply(self.learner.merged(gradients))
+        return distributed.add([loss])[0]
+
+    # Parts.
+
+    def _begin(self, part, step):
+        family = self.families[part.kind]
+
+        def begin(step, first, last):
+            tasks = family.batch(step, first, last)
+            return tasks, self.learner.start(family, tasks)
+
+        def begin_compiled(step, first, last):
+            tasks, carried = begin(step, first, last)
+            # XLA has to know how many they are.
+            return tf.nest.map_structure(
+                lambda tensor: tf.ensure_shape(tensor, [part.tasks, *tensor.shape[1:]]),
+                (tasks, carried),
+            )
+
+        graph = self.learner.graph(
+            ("begin", *self._key(part)), begin_compiled if self.learner.xla else begin
+        )
+        started = time.perf_counter()
+        tasks, carried = graph(tf.constant(step), tf.constant(part.start), tf.constant(part.stop))
+        carried.first_loss.numpy()  # the time is that of the work, not of its start
+        self.busy += time.perf_counter() - started
+        return tasks, carried
+
+    def _unroll(self, part, running, total, done, steps, fixed):
+        """Adds the meta-loss and its gradient, times the family's share, to those so far."""
+
+        def unroll(tasks, carried, total, share, first_step, steps):
+            gradients, unroll = self.learner.own_gradient(
+                self.families[part.kind], tasks, carried, first_step, steps
+            )
+            total = [
+                so_far + share * new
+                for so_far, new in zip(total, [unroll.loss, *gradients], strict=True)
+            ]
+            return total, unroll.carried
+
+        graph = self.learner.graph(("unroll", *self._key(part)), unroll)
+        tasks, carried = running
+        started = time.perf_counter()
+        total, carried = graph(
+            tasks,
+            carried,
+            total,
+            self.shares[part.kind],
+            tf.constant(done),
+            steps if fixed else tf.constant(steps),
+        )
+        total[0].numpy()
+        seconds = time.perf_counter() - started
+        self.busy += seconds
+        self._clock[part.kind] += (seconds, part.tasks * steps)
+        return total, (tasks, carried)
+
+    def _key(self, part):
+        """What graphs are built for: but for XLA, one graph serves any number of problems."""
+        return self.families[part.kind], part.tasks if self.learner.xla else None
+
+    def _zeros(self):
+        return [tf.zeros_like(variable.value) for variable in self.learner.rule.trainable_variables]
+
+    # Times.
+
+    def _compare(self, step, steps):
+        """Tells the ranks each other's times, and packs anew if they differ."""
+        clocks = np.array(distributed.gather_objects(self._clock))
+        seconds, work = clocks.sum(axis=0).T
+        # Without drawing the problems, which is a small part.
+        measured = clocks[:, :, 0].sum(axis=1) / self._since
+        kinds = [
+            kind._replace(seconds=float(taken * steps / done))
+            for kind, taken, done in zip(self.kinds, seconds, work, strict=True)
+        ]
+        better = self.pack(kinds, distributed.size())
+        gain = 1 - max(schedule.predicted(better, kinds)) / max(
+            schedule.predicted(self.schedule, kinds)
+        )
+        packed_anew = measured.max() > (1 + _IMBALANCE) * measured.mean() and gain > _GAIN
+        self.comparisons.append(
+            {
+                "step": step,
+                "predicted": schedule.predicted(self.schedule, self.kinds)
+                if self.comparisons
+                else None,
+                "measured": measured.tolist(),
+                "packed_anew": bool(packed_anew),
+            }
+        )
+        if packed_anew:
+            self.schedule = better
+        self.kinds = kinds
+        self._costs = [kind.seconds for kind in kinds]
+        self._clock[:] = 0.0
+        self._since = -1 if packed_anew else 0
+
+
+def _assign(variables, tensors):
+    for variable, tensor in zip(variables, tensors, strict=True):
+        variable.assign(tensor)

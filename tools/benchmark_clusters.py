@@ -1,0 +1,324 @@
+"""Remakes the table and the curve of "Accelerating Gradient-based Meta Learner" on two cores.
+
+    python tools/benchmark_clusters.py --output_dir=runs/clusters
+
+What is trained is the hierarchical RNN with GRU cells, on problems of the paper's five types. The
+baseline is the paper's figure 2: one problem at a time, one batch at a time, an update after every
+unroll, in one process; its graphs are built once and nothing slows it down. Two measures are taken
+and never mixed:
+
+- the time of one step of one problem, for 2, 3, 4 and 5 clusters in two groups, and for 5 to 35
+  tasks, of the baseline, of each acceleration alone, and of all together;
+- the time of training until unseen softmax regressions reach 65 % of accuracy, of the baseline, of
+  the compiled baseline and of all together, each with the meta-rate that suits it.
+
+The forms take turns; what counts is the median of their ratios. Results are kept in the output
+folder after every cell, and a second start goes on where the first has stopped. The last line on
+standard output is one JSON object.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from tfmeta.errors import ArgumentError
+from tfmeta.tools import program
+from tfmeta.tools.cluster_job import UNROLL, write
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
+program.define_count("blocks", 5, 1, "How often the forms take turns in a cell.")
+program.define_count("seeds", 3, 1, "Trainings to the accuracy, of each form.")
+program.define_positive("limit", 60.0, "Seconds after which a training to the accuracy gives up.")
+flags.DEFINE_list(
+    "measures", ["task_step", "accuracy"], "What to measure: task_step, accuracy, or both."
+)
+
+# One family of each of the paper's types: softmax regression, quadratic, functions of two
+# variables, bowl, fully connected network. The table takes the first two, three, four, five.
+FAMILIES = (
+    "softmax_regression_10",
+    "quadratic_normal_20",
+    "rosenbrock",
+    "bowl_5_turned_45",
+    "fully_connected_8_8_5",
+)
+_PROBLEMS = 7  # of a family, in the table: 35 tasks with all five
+_TASKS = (5, 10, 15, 20, 25, 30, 35)
+_BATCHES = 4  # of parallel batches
+_SECONDS = 0.7  # that a form's turn lasts, about: at most 15 seconds for a cell's block
+
+_SEQUENTIAL = {"within_cluster": "update", "cluster_groups": "whole", "one_cluster": True}
+_TOGETHER = {"within_cluster": "accumulate", "cluster_groups": "split"}
+_PLAIN = {"ranks": 1, "stacked": False, "xla": False, "batches": 1}
+FORMS: dict[str, dict[str, Any]] = {
+    "baseline": {**_PLAIN, **_SEQUENTIAL},
+    "compiled": {**_PLAIN, **_SEQUENTIAL, "xla": True},
+    "parallel_batches": {**_PLAIN, **_SEQUENTIAL, "batches": _BATCHES},
+    "stacked": {**_PLAIN, **_TOGETHER, "stacked": True},
+    "one_rank": {**_PLAIN, **_TOGETHER},
+    "two_ranks": {**_PLAIN, **_TOGETHER, "ranks": 2},
+    "two_ranks_whole": {**_PLAIN, **_TOGETHER, "ranks": 2, "cluster_groups": "whole"},
+    "all_on_one_rank": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True},
+    "all": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True, "ranks": 2},
+}
+_TRAINED = ("baseline", "compiled", "all")
+_RATES = (3e-4, 1e-3, 3e-3)
+
+# Of the paper: seconds of the base and of the optimised form by number of clusters; overall
+# speed-up by number of tasks, read off its plot.
+PAPER_CLUSTERS = {2: 1.75, 3: 2.12, 4: 2.31, 5: 1.76}
+PAPER_TASKS = {5: 1.72, 10: 3.44, 15: 4.09, 20: 3.34, 25: 3.73, 30: 3.65, 35: 3.60}
+_TARGET = 65.0  # per cent
+
+
+def main() -> None:
+    unknown = set(FLAGS.measures) - {"task_step", "accuracy"}
+    if unknown or not FLAGS.measures:
+        raise ArgumentError(
+            "measures", ",".join(FLAGS.measures), "give task_step, accuracy, or both."
+        )
+    folder = Path(FLAGS.output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        results = Results(folder / "results.json")
+    except (OSError, json.JSONDecodeError) as error:
+        raise ArgumentError(
+            "output_dir", FLAGS.output_dir, f"it cannot be used ({error}); give another folder."
+        ) from None
+    if len(os.sched_getaffinity(0)) < 2:
+        raise ArgumentError("output_dir", FLAGS.output_dir, "two ranks need two cores; use them.")
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        jobs = {ranks: stack.enter_context(_job(folder, ranks)) for ranks in (1, 2)}
+        if "task_step" in FLAGS.measures:
+            _measure_task_steps(jobs, results)
+        if "accuracy" in FLAGS.measures:
+            _measure_trainings(jobs, results)
+    summary = {**summarised(results.known), "seconds": time.monotonic() - started}
+    from tfmeta.tools.cluster_figure import draw
+
+    draw(folder / "clusters.png", results.known)
+    write(folder / "summary.json", summary)
+    print(json.dumps(summary), flush=True)
+
+
+def _measure_task_steps(jobs: dict[int, "Job"], results: "Results") -> None:
+    for clusters in PAPER_CLUSTERS:
+        results.once(f"clusters_{clusters}", _cell, jobs, clusters, _PROBLEMS)
+    for tasks in _TASKS:
+        name, problems = f"tasks_{tasks}", tasks // len(FAMILIES)
+        if problems == _PROBLEMS:
+            results.once(name, lambda: results.known[f"clusters_{len(FAMILIES)}"])
+        else:
+            results.once(name, _cell, jobs, len(FAMILIES), problems)
+
+
+def _measure_trainings(jobs: dict[int, "Job"], results: "Results") -> None:
+    for form in _TRAINED:
+        results.once(f"rate_{form}", _best_rate, jobs, form, results)
+    # Seed by seed, so that the forms take turns.
+    for seed in range(FLAGS.seeds):
+        for form in _TRAINED:
+            rate = results.known[f"rate_{form}"]
+            results.once(f"training_{form}_{rate:g}_{seed}", _training, jobs, form, seed, rate)
+
+
+class Results:
+    """What has been measured, in a file that is whole after every cell."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def once(self, name: str, measure: Callable[..., Any], *arguments: Any) -> None:
+        """Measures what is not known yet."""
+        if name not in self.known:
+            print(f"{name} ...", flush=True)
+            self.known[name] = measure(*arguments)
+            write(self.path, self.known)
+
+
+def _cell(jobs: dict[int, "Job"], clusters: int, problems: int) -> dict[str, Any]:
+    """The seconds of a step of one problem in each form, turn by turn."""
+    cells = {form: _request(form, FAMILIES[:clusters], problems) for form in FORMS}
+
+    def turn(form: str, meta_iterations: int) -> dict[str, Any]:
+        job = jobs[FORMS[form]["ranks"]]
+        return job.call("time", meta_iterations=meta_iterations, **cells[form])
+
+    counts = {}
+    for form, cell in cells.items():
+        batches = UNROLL * problems * clusters * cell["batches"]
+        counts[form] = max(1, round(_SECONDS / (batches * turn(form, 1)["seconds"])))
+    taken: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
+    for block in range(FLAGS.blocks):
+        for form in FORMS if block % 2 == 0 else reversed(list(FORMS)):
+            taken[form].append(turn(form, counts[form]))
+    seconds = {form: [turn["seconds"] for turn in turns] for form, turns in taken.items()}
+    medians = [f"{form} {1e3 * statistics.median(s):.3g} ms" for form, s in seconds.items()]
+    print("  " + ", ".join(medians), flush=True)
+    return {
+        form: {"seconds": seconds[form], "busy": [turn["busy"] for turn in turns]}
+        for form, turns in taken.items()
+    }
+
+
+def _request(form: str, families: tuple[str, ...], problems: int) -> dict[str, Any]:
+    how = dict(FORMS[form])
+    del how["ranks"]
+    one_cluster = how.pop("one_cluster", False)
+    clusters = [0] * len(families) if one_cluster else list(range(len(families)))
+    return {"families": list(families), "clusters": clusters, "problems": problems, **how}
+
+
+def _best_rate(jobs: dict[int, "Job"], form: str, results: Results) -> float:
+    """The meta-rate that reaches the accuracy soonest, or comes closest; on seeds of its own."""
+
+    def merit(rate: float) -> tuple[float, float]:
+        name = f"tuning_{form}_{rate:g}"
+        results.once(name, _training, jobs, form, FLAGS.seeds, rate)
+        training = results.known[name]
+        return (reached(training["curve"]) or float("inf"), -training["curve"][-1][2])
+
+    return min(_RATES, key=merit)
+
+
+def _training(jobs: dict[int, "Job"], form: str, seed: int, rate: float) -> dict[str, Any]:
+    training = jobs[FORMS[form]["ranks"]].call(
+        "learn",
+        problem_steps=100,
+        evaluate_every=0.5,
+        problems_of_type=5,
+        target=_TARGET,
+        limit=FLAGS.limit,
+        rate=rate,
+        seed=seed,
+        **_request(form, FAMILIES, _PROBLEMS),
+    )
+    seconds, iterations, accuracy = training["curve"][-1]
+    print(f"  {accuracy:.1f} % after {seconds:.1f} s, {iterations} meta-iterations", flush=True)
+    return training
+
+
+def reached(curve: list[list[float]], target: float = _TARGET) -> float | None:
+    """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
+    for first, *others in zip(curve, curve[1:], curve[2:], strict=False):
+        if all(accuracy >= target for _, _, accuracy in (first, *others)):
+            return first[0]
+    return None
+
+
+def summarised(known: dict[str, Any]) -> dict[str, Any]:
+    """The figures of the whole, from what was measured; None for what was not."""
+    summary: dict[str, Any] = {"clusters": {}, "tasks": {}}
+    for kind, numbers in (("clusters", PAPER_CLUSTERS), ("tasks", PAPER_TASKS)):
+        for number in numbers:
+            cell = known.get(f"{kind}_{number}")
+            if cell:
+                summary[kind][number] = {
+                    form: _ratio(cell, "baseline", form) for form in FORMS if form != "baseline"
+                }
+    whole = known.get(f"clusters_{len(FAMILIES)}")
+    if whole:
+        summary["speedup_graph"] = _ratio(whole, "baseline", "all")["median"]
+        summary["speedup_compiled"] = _ratio(whole, "compiled", "all")["median"]
+        summary["two_ranks"] = _ratio(whole, "all_on_one_rank", "all")["median"]
+        summary["two_ranks_graph"] = _ratio(whole, "one_rank", "two_ranks")["median"]
+        summary["idle_share"] = _idle(whole["all"])
+        summary["idle_share_graph"] = _idle(whole["two_ranks"])
+        summary["idle_share_whole"] = _idle(whole["two_ranks_whole"])
+    times: dict[str, list[float | None]] = {
+        form: [
+            reached(known[name]["curve"])
+            for name in sorted(known)
+            if name.startswith(f"training_{form}_")
+        ]
+        for form in _TRAINED
+    }
+    summary["seconds_to_accuracy"] = times
+    summary["rates"] = {form: known.get(f"rate_{form}") for form in _TRAINED}
+    for name, form in (("", "baseline"), ("_compiled", "compiled")):
+        pairs = list(zip(times[form], times["all"], strict=False))
+        known_pairs = [slow / fast for slow, fast in pairs if slow and fast]
+        complete = len(known_pairs) == len(pairs) > 0
+        summary[f"speedup_to_accuracy{name}"] = statistics.median(known_pairs) if complete else None
+    return summary
+
+
+def _ratio(cell: dict[str, Any], slow: str, fast: str) -> dict[str, float]:
+    """How many times as fast one form is as another: over the blocks, median and range."""
+    pairs = zip(cell[slow]["seconds"], cell[fast]["seconds"], strict=True)
+    ratios = [a / b for a, b in pairs]
+    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+
+
+def _idle(form: dict[str, Any]) -> float:
+    """The mean share of a meta-iteration in which a rank waits for the other: median of blocks."""
+    return statistics.median(1 - sum(busy) / (len(busy) * max(busy)) for busy in form["busy"])
+
+
+class Job:
+    """A job that waits for requests in a folder, see `cluster_job`."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]):
+        self.folder, self.process, self.number = folder, process, 0
+
+    def call(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Sends a request and waits for its reply.
+
+        Raises:
+            RuntimeError: the job has ended.
+        """
+        request = self.folder / f"request-{self.number}.json"
+        reply = self.folder / f"reply-{self.number}.json"
+        write(request, {"command": command, **arguments})
+        while not reply.exists():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"a job of the benchmark ended: {self.process.args!r}")
+            time.sleep(0.01)
+        answer = json.loads(reply.read_text())
+        request.unlink()
+        reply.unlink()
+        self.number += 1
+        return answer
+
+
+@contextlib.contextmanager
+def _job(folder: Path, ranks: int) -> Iterator[Job]:
+    """A job of so many ranks, each on a core of its own."""
+    place = folder / f"job-{ranks}"
+    place.mkdir(exist_ok=True)
+    for left in place.iterdir():
+        left.unlink()
+    command = [sys.executable, "-m", "tfmeta.tools.cluster_job", str(place)]
+    if ranks > 1:
+        command = [sys.executable, "-m", "horovod.runner.launch", "-np", str(ranks), *command]
+    else:
+        command = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *command]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        job = Job(place, process)
+        yield job
+        write(place / f"request-{job.number}.json", {"command": "end"})
+        process.wait(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run() -> None:
+    program.start(main)
+
+
+if __name__ == "__main__":
+    run()

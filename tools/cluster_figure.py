@@ -1,0 +1,111 @@
+"""The picture of tools/benchmark_clusters.py: its ratios beside those of the paper."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tfmeta import drawing
+from tfmeta.drawing import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SMALL
+from tfmeta.tools.benchmark_clusters import FORMS, PAPER_CLUSTERS, PAPER_TASKS
+
+_COLOURS = dict(
+    zip(
+        (form for form in FORMS if form not in ("baseline", "one_rank", "two_ranks_whole")),
+        (ORANGE, PINK, GREEN, GREY, RED, BLUE),
+        strict=True,
+    )
+)
+
+
+def draw(path: Path, known: Mapping[str, Any]) -> None:
+    """Draws a PNG file, which is there whole or not at all.
+
+    Args:
+        path: the file to write.
+        known: as `benchmark_clusters.Results` keeps it.
+    """
+    figure = drawing.figure("Clusters of tasks, and all together, against one task at a time", 8.0)
+    (by_clusters, by_tasks), (trainings, ranks) = figure.subplots(2, 2)
+    _draw_ratios(by_clusters, known, "clusters", PAPER_CLUSTERS)
+    _draw_ratios(by_tasks, known, "tasks", PAPER_TASKS)
+    by_tasks.legend(frameon=False, fontsize=SMALL, ncols=2)
+    _draw_trainings(trainings, known)
+    _draw_ranks(ranks, known)
+    drawing.save(figure, path)
+
+
+def _draw_ratios(
+    axes: Axes, known: Mapping[str, Any], kind: str, paper: Mapping[int, float]
+) -> None:
+    cells = {n: known[f"{kind}_{n}"] for n in paper if f"{kind}_{n}" in known}
+    values = [1.0, *paper.values()]
+    for form, colour in _COLOURS.items():
+        ratios = np.array([_ratios(cell, form) for cell in cells.values()])
+        if not len(ratios):
+            continue
+        medians = np.median(ratios, axis=1)
+        values += medians.tolist()
+        axes.plot(list(cells), medians, color=colour, marker="o", label=form.replace("_", " "))
+        axes.fill_between(
+            list(cells),
+            ratios.min(axis=1),
+            ratios.max(axis=1),
+            color=colour,
+            alpha=0.2,
+            linewidth=0,
+        )
+    axes.plot(
+        list(paper),
+        list(paper.values()),
+        color=INK,
+        linestyle="--",
+        marker="s",
+        label="the paper",
+    )
+    drawing.frame(axes, f"steps of a problem: times as fast as the baseline, by {kind}")
+    axes.set_xticks(list(paper))
+    axes.set_xlabel(kind)
+    drawing.make_logarithmic(axes, min(values), max(values))
+
+
+def _ratios(cell: Mapping[str, Any], form: str) -> list[float]:
+    return [a / b for a, b in zip(cell["baseline"]["seconds"], cell[form]["seconds"], strict=True)]
+
+
+def _draw_trainings(axes: Axes, known: Mapping[str, Any]) -> None:
+    for form, colour in (("baseline", INK), ("compiled", ORANGE), ("all", BLUE)):
+        names = [name for name in known if name.startswith(f"training_{form}_")]
+        for number, name in enumerate(names):
+            seconds, _, accuracies = zip(*known[name]["curve"], strict=True)
+            axes.plot(seconds, accuracies, color=colour, label=form if number == 0 else None)
+    axes.axhline(65.0, color=GREY, linewidth=1)
+    drawing.frame(axes, "training to 65 % on unseen softmax regressions, each seed")
+    axes.set_xlabel("seconds of training (0.1 and more on a logarithmic axis)")
+    axes.set_ylabel("held-out accuracy (%)")
+    axes.set_xscale("symlog", linthresh=0.1)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=SMALL)
+
+
+def _draw_ranks(axes: Axes, known: Mapping[str, Any]) -> None:
+    """Busy and idle time of each rank, as bars from left to right."""
+    rows = []
+    for clusters in PAPER_CLUSTERS:
+        cell = known.get(f"clusters_{clusters}", {})
+        for form, label in (("two_ranks_whole", "whole"), ("two_ranks", "split")):
+            if form in cell:
+                busy = np.median(np.array(cell[form]["busy"]), axis=0)
+                rows += [
+                    (f"{clusters} {label}, rank {rank}", seconds / max(busy))
+                    for rank, seconds in enumerate(busy)
+                ]
+    for number, (_, busy) in enumerate(rows):
+        axes.barh(number, busy, color=BLUE)
+        axes.barh(number, 1 - busy, left=busy, color=RED, alpha=0.4)
+    axes.set_yticks(range(len(rows)), [label for label, _ in rows])
+    axes.invert_yaxis()
+    drawing.frame(axes, "two groups: share of a meta-iteration at work (blue) and idle (red)")
+    axes.tick_params(axis="y", labelsize=6)

@@ -1,0 +1,227 @@
+"""A job that runs meta-iterations over clusters for tools/benchmark_clusters.py, on its ranks.
+
+    [horovodrun -np 2] python -m tfmeta.tools.cluster_job FOLDER
+
+Requests are files in the folder, request-0.json, request-1.json, ..., each removed by the one who
+asks once there is reply-N.json; every rank reads them. Between requests the ranks sleep. What was
+built for a request is kept, so that forms can take turns without being traced again.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_SECONDS_BETWEEN_LOOKS = 0.01
+UNROLL = 20
+# Problems of training number seed have the addresses from so many times the seed.
+_STEPS_OF_A_SEED = 1_000_000
+
+
+def main(folder: Path) -> None:
+    """Answers requests until one says to end."""
+    import tfmeta
+    from tfmeta import distributed
+
+    tfmeta.init()
+    runs = Runs()
+    number = 0
+    while True:
+        path = folder / f"request-{number}.json"
+        while not path.exists():
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        request = json.loads(path.read_text())
+        # Nobody may remove it before everybody has read it.
+        distributed.gather_objects(None)
+        command = request.pop("command")
+        if command == "end":
+            return
+        reply = getattr(runs, command)(**request)
+        if distributed.is_main():
+            write(folder / f"reply-{number}.json", reply)
+        number += 1
+
+
+def write(path: Path, value: Any) -> None:
+    """Writes JSON into a file that is there whole or not at all."""
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    unfinished.write_text(json.dumps(value))
+    os.replace(unfinished, path)
+
+
+class Runs:
+    """Meta-iterations in the forms that are compared."""
+
+    def __init__(self) -> None:
+        self._learners: dict[Any, tuple[Any, dict[str, Any]]] = {}
+        self._loops: dict[str, Any] = {}
+        self._minimisers: dict[Any, list[Any]] = {}
+
+    def time(self, meta_iterations: int, **cell: Any) -> dict[str, Any]:
+        """The time of meta-iterations of one unroll.
+
+        Args:
+            meta_iterations: how many; of a cell that is new some more come before, which trace
+                graphs and pack the groups by their times.
+            **cell: as of `_loop`.
+
+        Returns:
+            `seconds` of a step of one problem on one batch of data; and of each rank the `busy`
+            seconds of a meta-iteration.
+        """
+        from tfmeta import distributed
+        from tfmeta.learners.unroll_lengths import Lengths
+
+        key = json.dumps(cell, sort_keys=True)
+        lengths = Lengths([UNROLL], True)
+        if key not in self._loops:
+            self._loops[key] = self._loop(**cell)
+            _settle(self._loops[key], lengths)
+        loop = self._loops[key]
+        problems = sum(kind.tasks for kind in loop.kinds)
+        distributed.gather_objects(None)  # so that all begin at once
+        started = time.perf_counter()
+        busy = 0.0
+        for step in range(meta_iterations):
+            loop(step, lengths)
+            busy += loop.busy
+        seconds = time.perf_counter() - started
+        batches = meta_iterations * problems * UNROLL * cell["batches"]
+        return {
+            "seconds": seconds / batches,
+            "busy": [b / meta_iterations for b in distributed.gather_objects(busy)],
+        }
+
+    def learn(
+        self,
+        problem_steps: int,
+        evaluate_every: float,
+        problems_of_type: int,
+        target: float,
+        limit: float,
+        rate: float,
+        seed: int,
+        **cell: Any,
+    ) -> dict[str, Any]:
+        """Trains until unseen softmax regressions reach an accuracy, three evaluations in a row.
+
+        The clock stands still while the rule is evaluated. Before it starts, a few meta-iterations
+        are made, which trace graphs and pack the groups by their times, and undone.
+
+        Args:
+            problem_steps: of a problem, in training and in evaluation.
+            evaluate_every: how many seconds of training lie between two evaluations, about.
+            problems_of_type: problems of each of the four sizes, in an evaluation.
+            target: in per cent.
+            limit: seconds of training after which to give up.
+            rate: of Adam.
+            seed: of the rule and of the problems.
+            **cell: as of `_loop`.
+
+        Returns:
+            `curve`: seconds of training, meta-iterations and accuracy at each evaluation.
+        """
+        from tfmeta import distributed
+        from tfmeta.learners.unroll_lengths import FixedUnrolls
+        from tfmeta.updates import HierarchicalRNN
+
+        loop = self._loop(**cell)
+        learner = loop.learner
+        lengths = FixedUnrolls(problem_steps, UNROLL)(0)
+        _settle(loop, lengths)
+        fresh = HierarchicalRNN(seed=seed)
+        fresh.build([])
+        learner.rule.set_weights(fresh.get_weights())
+        for variable in learner.optimizer.variables:
+            variable.assign(variable * 0)
+        learner.optimizer.learning_rate = rate
+
+        def accuracy() -> float:
+            ended = [run(problems_of_type) for run in self._evaluation(learner, problem_steps)]
+            return 100 * float(sum(e.scores[:, -1].mean() for e in ended) / len(ended))
+
+        curve = [(0.0, 0, accuracy())]
+        seconds, step = 0.0, 0
+        while seconds < limit and not _reached(curve, target):
+            began = seconds
+            # Rank 0 decides for all when it is time.
+            while distributed.gather_objects(seconds - began < evaluate_every)[0]:
+                started = time.perf_counter()
+                loop(_STEPS_OF_A_SEED * seed + step, lengths)
+                seconds += time.perf_counter() - started
+                step += 1
+            curve.append((seconds, step, accuracy()))
+            seconds, curve = distributed.gather_objects((seconds, curve))[0]
+        return {"curve": curve}
+
+    def _evaluation(self, learner: Any, steps: int) -> list[Any]:
+        from tfmeta.minimisation import Minimiser
+        from tfmeta.problems.registry import problems_named
+
+        if learner not in self._minimisers:
+            self._minimisers[learner] = [
+                Minimiser(learner.rule, family, steps, every=steps)
+                for family in problems_named("softmax_regression", seed=1)
+            ]
+        return self._minimisers[learner]
+
+    def _loop(
+        self,
+        families: list[str],
+        clusters: list[int],
+        problems: int,
+        stacked: bool,
+        xla: bool,
+        batches: int,
+        **how: Any,
+    ) -> Any:
+        """A new `ClusterLoop`, of a learner that is kept, with its graphs.
+
+        Args:
+            families: names among `wichrowska`'s.
+            clusters: of each.
+            problems: of each in a meta-iteration.
+            stacked: the problems of a family run as one.
+            xla: compiled.
+            batches: of data, in a step.
+            **how: `cluster_groups`, `within_cluster`, as of `ClusterLoop`.
+        """
+        import keras
+
+        from tfmeta.learners import OptimizerLearner
+        from tfmeta.learners.cluster_loop import ClusterLoop
+        from tfmeta.problems.parallel_batches import ParallelBatches
+        from tfmeta.problems.registry import problems_named
+        from tfmeta.updates import HierarchicalRNN
+
+        form = (stacked, xla, batches)
+        if form not in self._learners:
+            learner = OptimizerLearner(HierarchicalRNN(), "log_ratio", first_order=False, xla=xla)
+            learner.compile(optimizer=keras.optimizers.Adam(1e-3, clipvalue=1.0))
+            named = {}
+            for family in problems_named("wichrowska"):
+                family.stackable = stacked
+                named[family.name] = ParallelBatches(family, batches) if batches > 1 else family
+            self._learners[form] = learner, named
+        learner, named = self._learners[form]
+        return ClusterLoop(learner, [named[name] for name in families], clusters, problems, **how)
+
+
+def _settle(loop: Any, lengths: Any) -> None:
+    """Traces the graphs and packs the groups by their times."""
+    for step in range(2):
+        loop(step, lengths)
+    if loop.comparisons[-1]["packed_anew"]:
+        for step in range(2, 4):
+            loop(step, lengths)
+
+
+def _reached(curve: list[Any], target: float) -> bool:
+    last = [accuracy for _, _, accuracy in curve[-3:]]
+    return len(last) == 3 and all(accuracy >= target for accuracy in last)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
