@@ -43,16 +43,19 @@ def flat(arrays):
 
 def main(path):
     tfmeta.init()
+    # What is built for one loop serves the others.
+    one, problems = learner(), families()
+    first = one.get_weights()
     results = {}
     for average_over in ("clusters", "tasks"):
-        one = learner()
-        loop = ClusterLoop(one, families(), CLUSTERS, PROBLEMS, average_over=average_over)
+        one.set_weights(first)
+        loop = ClusterLoop(one, problems, CLUSTERS, PROBLEMS, average_over=average_over)
         losses = [loop(step, LENGTHS) for step in range(2)]
         results[f"{average_over} parameters"] = flat(one.get_weights())
         results[f"{average_over} losses"] = np.array(losses)
     if distributed.size() < 3:
-        one = learner()
-        loop = ClusterLoop(one, families(), CLUSTERS, 2, "whole", within_cluster="update")
+        one.set_weights(first)
+        loop = ClusterLoop(one, problems, CLUSTERS, 2, "whole", within_cluster="update")
         results["update losses"] = np.array([loop(0, LENGTHS)])
         results["update parameters"] = flat(one.get_weights())
     of_all_ranks = {
