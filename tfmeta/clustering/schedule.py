@@ -132,16 +132,18 @@ def _loads(costs, places, groups):
     return np.bincount(places, weights=costs, minlength=groups).tolist()
 
 
-def whole(kinds: Sequence[Kind], groups: int) -> Schedule:
+def whole(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = None) -> Schedule:
     """A schedule of whole clusters, as in the paper: `pack` of what they cost.
 
     Args:
         kinds: of all clusters; every cluster from 0 has one.
         groups: one for each rank.
+        speeds: not used: groups are as in the paper, for ranks that are alike.
 
     Raises:
         ArgumentError: more groups than clusters.
     """
+    del speeds
     packing = pack(cluster_costs(kinds), groups)
     schedule: Schedule = [[] for _ in range(groups)]
     for number, kind in enumerate(kinds):
@@ -149,7 +151,7 @@ def whole(kinds: Sequence[Kind], groups: int) -> Schedule:
     return schedule
 
 
-def split(kinds: Sequence[Kind], groups: int) -> Schedule:
+def split(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = None) -> Schedule:
     """A schedule whose ranks differ by no more than half a task at each cut.
 
     The clusters, in the order of their best packing, are laid end to end and cut into pieces of
@@ -159,6 +161,7 @@ def split(kinds: Sequence[Kind], groups: int) -> Schedule:
     Args:
         kinds: of all clusters; every cluster from 0 has one.
         groups: one for each rank.
+        speeds: of the ranks, relative to each other; None where all are as fast.
 
     Raises:
         ArgumentError: more groups than tasks.
@@ -177,7 +180,8 @@ def split(kinds: Sequence[Kind], groups: int) -> Schedule:
     # A task belongs to the rank in whose time its middle falls; and every rank has one.
     middles = np.cumsum(seconds) - seconds / 2
     ranks = np.arange(1, groups)
-    cuts = np.searchsorted(middles, seconds.sum() * ranks / groups) - ranks
+    shares = np.cumsum(np.ones(groups) if speeds is None else speeds)
+    cuts = np.searchsorted(middles, seconds.sum() * shares[:-1] / shares[-1]) - ranks
     cuts = np.clip(np.maximum.accumulate(cuts), 0, tasks - groups) + ranks
     schedule: Schedule = []
     done = [0] * len(kinds)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,7 @@ class ClusterLoop:
         self.learner = learner
         self.families = list(families)
         self.problems = problems
-        self.pack: Callable[[Sequence[Kind], int], schedule.Schedule] = getattr(
-            schedule, cluster_groups
-        )
+        self.pack = schedule.whole if cluster_groups == "whole" else schedule.split
         self.average_over = average_over
         self.within_cluster = within_cluster
         self.seed = seed
@@ -93,8 +91,14 @@ class ClusterLoop:
         self.busy = 0.0
         self._clock = np.zeros([len(self.families), 2])  # seconds, and problem-steps they were for
         learner.optimizer.build(learner.trainable_variables)
-        # Until there are times, every problem is taken to cost the same.
+        # Until there are times, every problem is taken to cost the same, on every rank.
         self._costs = [1.0] * len(self.families)
+        self._speeds = np.ones(distributed.size())
+        self._uneven = False  # at the last comparison
+        self._zeros = [
+            tf.zeros([], learner.rule.dtype),
+            *(tf.zeros_like(variable.value) for variable in learner.rule.trainable_variables),
+        ]
         self.set_clusters(clusters)
 
     def set_clusters(self, clusters: Sequence[int]) -> None:
@@ -107,7 +111,7 @@ class ClusterLoop:
             Kind(int(cluster), self.problems, cost)
             for cluster, cost in zip(clusters, self._costs, strict=True)
         ]
-        self.schedule = self.pack(self.kinds, distributed.size())
+        self.schedule = self.pack(self.kinds, distributed.size(), self._speeds.tolist())
         sizes = np.bincount(clusters) * self.problems
         self.clusters = len(sizes)
         counts = self.clusters * sizes[list(clusters)]
@@ -147,7 +151,7 @@ class ClusterLoop:
         running = [self._begin(part, step) for part in parts]
         losses, done = [], 0
         for length in lengths.steps:
-            total = [tf.zeros([], self.learner.rule.dtype), *self._zeros()]
+            total = self._zeros
             for number, part in enumerate(parts):
                 total, running[number] = self._unroll(
                     part, running[number], total, done, length, lengths.fixed
@@ -173,12 +177,11 @@ class ClusterLoop:
             for part in self._one_by_one(parts, cluster, step):
                 running, done = self._begin(part, step), 0
                 for length in lengths.steps:
-                    zeros = [tf.zeros([], self.learner.rule.dtype), *self._zeros()]
-                    total, running = self._unroll(part, running, zeros, done, length, lengths.fixed)
-                    # Alone, the problem counts for all.
-                    alone = [x / self.shares[part.kind] for x in total]
-                    losses.append(float(alone[0]))
-                    self.learner.graph("move", self.learner.apply)(alone[1:])
+                    total, running = self._unroll(
+                        part, running, self._zeros, done, length, lengths.fixed
+                    )
+                    move = self.learner.graph("move", self._move)
+                    losses.append(float(move(total, self.shares[part.kind])))
                     done += length
             changes = [
                 change + (variable.value - first) / self.clusters
@@ -201,9 +204,15 @@ class ClusterLoop:
         return [problems[number] for number in order]
 
     def _merge(self, total):
-        loss, *gradients = total
-        self.learner.apply(self.learner.merged(gradients))
-        return distributed.add([loss])[0]
+        loss, *gradients = self.learner.merged(total)
+        self.learner.apply(gradients)
+        return loss
+
+    def _move(self, total, share):
+        # Alone, a problem counts for all.
+        loss, *gradients = [x / share for x in total]
+        self.learner.apply(gradients)
+        return loss
 
     # Parts.
 
@@ -265,9 +274,6 @@ class ClusterLoop:
         """What graphs are built for: but for XLA, one graph serves any number of problems."""
         return self.families[part.kind], part.tasks if self.learner.xla else None
 
-    def _zeros(self):
-        return [tf.zeros_like(variable.value) for variable in self.learner.rule.trainable_variables]
-
     # Times.
 
     def _compare(self, step, steps):
@@ -280,23 +286,25 @@ class ClusterLoop:
             kind._replace(seconds=float(taken * steps / done))
             for kind, taken, done in zip(self.kinds, seconds, work, strict=True)
         ]
-        better = self.pack(kinds, distributed.size())
-        gain = 1 - max(schedule.predicted(better, kinds)) / max(
-            schedule.predicted(self.schedule, kinds)
-        )
-        packed_anew = measured.max() > (1 + _IMBALANCE) * measured.mean() and gain > _GAIN
+        predicted = schedule.predicted(self.schedule, self.kinds)
+        # Ranks differ in speed too, if only by what else their cores do.
+        self._speeds = np.array(schedule.predicted(self.schedule, kinds)) / measured
+        better = self.pack(kinds, distributed.size(), self._speeds.tolist())
+        gain = 1 - max(schedule.predicted(better, kinds) / self._speeds) / max(measured)
+        uneven = measured.max() > (1 + _IMBALANCE) * measured.mean() and gain > _GAIN
+        # A machine stumbles now and then: after the first time it has to be so twice.
+        packed_anew = uneven and (self._uneven or not self.comparisons)
         self.comparisons.append(
             {
                 "step": step,
-                "predicted": schedule.predicted(self.schedule, self.kinds)
-                if self.comparisons
-                else None,
+                "predicted": predicted if self.comparisons else None,
                 "measured": measured.tolist(),
                 "packed_anew": bool(packed_anew),
             }
         )
         if packed_anew:
             self.schedule = better
+        self._uneven = uneven
         self.kinds = kinds
         self._costs = [kind.seconds for kind in kinds]
         self._clock[:] = 0.0

@@ -257,15 +257,21 @@ class OptimizerLearner(keras.Model):
             return engine.compiled(compute, arguments, problems.stackable)
         return tf.function(compute, autograph=False)(*arguments)
 
-    def merged(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """The sum over the ranks of what each has for the rule's parameters."""
-        parameters = [variable.value for variable in self.rule.trainable_variables]
+    def merged(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The sums over the ranks of tensors of one dtype, such as gradients.
+
+        They travel as one vector: many small ones would take longer than the work between merges.
+        """
+        flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
         with tf.GradientTape() as tape:
+            start = tf.zeros_like(flat)
+            tape.watch(start)
             loss, _ = engine.with_gradient(
-                lambda parameters: (tf.zeros([], parameters[0].dtype), list(gradients), ()),
-                self.rule.parameters(),
+                lambda _: (tf.zeros([], flat.dtype), [flat], ()), [start]
             )
-        return distributed.summing_tape(tape).gradient(loss, parameters)
+        [total] = distributed.summing_tape(tape).gradient(loss, [start])
+        parts = tf.split(total, [math.prod(tensor.shape) for tensor in tensors])
+        return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Moves the rule's parameters along a merged gradient.
@@ -273,10 +279,17 @@ class OptimizerLearner(keras.Model):
         Elements that are not finite count as zero, as in Wichrowska's public code: one problem
         that diverges must not spoil the rule.
         """
-        self.optimizer.apply_gradients(
-            (tf.where(tf.math.is_finite(gradient), gradient, tf.zeros_like(gradient)), variable)
-            for gradient, variable in zip(gradients, self.rule.trainable_variables, strict=True)
-        )
+
+        def apply(gradients):
+            self.optimizer.apply_gradients(
+                (tf.where(tf.math.is_finite(gradient), gradient, tf.zeros_like(gradient)), variable)
+                for gradient, variable in zip(gradients, self.rule.trainable_variables, strict=True)
+            )
+
+        if self.xla:
+            # Hundreds of operations on small tensors.
+            apply = tf.function(apply, autograph=False, jit_compile=True)
+        apply(list(gradients))
 
     def meta_iteration(
         self, problems: Problems, step: int, meta_batch: int, lengths: Lengths
@@ -325,9 +338,10 @@ class OptimizerLearner(keras.Model):
             return tasks, self.start(problems, tasks)
 
         def update(tasks, carried, first_step, steps):
-            gradients, unroll = self.meta_gradient(problems, tasks, carried, first_step, steps)
-            self.apply([gradient / meta_batch for gradient in gradients])
-            return distributed.add([unroll.loss])[0] / meta_batch, unroll.carried
+            gradients, unroll = self.own_gradient(problems, tasks, carried, first_step, steps)
+            loss, *means = [x / meta_batch for x in self.merged([unroll.loss, *gradients])]
+            self.apply(means)
+            return loss, unroll.carried
 
         key = (problems, meta_batch)
         return self.graph(("start", *key), start), self.graph(("update", *key), update)
