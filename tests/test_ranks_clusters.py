@@ -26,7 +26,7 @@ def learned(horovodrun, tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["parameters", "losses"])
 @pytest.mark.parametrize("average_over", ["clusters", "tasks"])
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_split_clusters_move_the_rule_as_on_one_rank(learned, ranks, average_over, name):
     """The clusters are of unequal size, and at least one of them is split."""
     assert_equal(learned, ranks, f"{average_over} {name}")

@@ -3,19 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 PROGRAM = Path(__file__).parent / "ranks" / "learn_tasks_in_clusters.py"
 
 
-def test_one_two_and_three_ranks_average_over_the_same_clusters(horovodrun, tmp_path):
+@pytest.mark.parametrize("numbers", [(2,), pytest.param((3,), marks=pytest.mark.slow)])
+def test_ranks_average_over_the_same_clusters_as_one(horovodrun, numbers, tmp_path):
     learned = {}
-    for ranks in (1, 2, 3):
+    for ranks in (1, *numbers):
         path = tmp_path / f"{ranks}.npz"
         finished = horovodrun(ranks, [PROGRAM, path])
         assert finished.returncode == 0, finished.stderr
         with np.load(path) as results:
             learned[ranks] = dict(results)
-    for ranks in (2, 3):
+    for ranks in numbers:
         for name, alone in learned[1].items():
             several = learned[ranks][name]
             assert (several == several[0]).all(), f"the ranks differ from each other: {name}"

@@ -33,8 +33,15 @@ def flat(arrays):
     return np.concatenate([np.ravel(array) for array in arrays])
 
 
-@pytest.mark.parametrize("cluster_start", ["own", "shared"])
-@pytest.mark.parametrize("average_over", ["clusters", "tasks"])
+@pytest.mark.parametrize(
+    ("cluster_start", "average_over"),
+    [
+        ("own", "clusters"),
+        ("shared", "tasks"),
+        pytest.param("own", "tasks", marks=pytest.mark.slow),
+        pytest.param("shared", "clusters", marks=pytest.mark.slow),
+    ],
+)
 def test_one_cluster_is_plain_training(float64, cluster_start, average_over):
     plain = learner(tfmeta.MAML)
     clustered = learner(num_clusters=1, cluster_start=cluster_start, average_over=average_over)
@@ -93,8 +100,15 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
     np.testing.assert_allclose(moved["tasks"], alone.mean(axis=0), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("routing", ["hard", "soft"])
-@pytest.mark.parametrize("clustering", ["gradient", "adapted_weights"])
+@pytest.mark.parametrize(
+    ("clustering", "routing"),
+    [
+        ("adapted_weights", "hard"),
+        ("gradient", "soft"),
+        pytest.param("adapted_weights", "soft", marks=pytest.mark.slow),
+        pytest.param("gradient", "hard", marks=pytest.mark.slow),
+    ],
+)
 def test_routing_sees_the_support_set_alone(clustering, routing):
     made = learner(clustering=clustering, routing=routing, num_clusters=3)
     made.fit_clusters(batches(100, 1, 30))
@@ -135,8 +149,15 @@ def mean_and_deviation(tasks):
     return np.stack([y.mean(axis=1), y.std(axis=1)], axis=1)
 
 
-@pytest.mark.parametrize("cluster_start", ["own", "shared"])
-@pytest.mark.parametrize("clustering", ["gradient", "adapted_weights", mean_and_deviation])
+@pytest.mark.parametrize("cluster_start", ["own", pytest.param("shared", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "clustering",
+    [
+        "adapted_weights",
+        mean_and_deviation,
+        pytest.param("gradient", marks=pytest.mark.slow),
+    ],
+)
 def test_a_saved_learner_goes_on_as_it_was(clustering, cluster_start, tmp_path):
     dims = {"signature_dims": 2} if callable(clustering) else {}
     made = learner(clustering=clustering, num_clusters=3, cluster_start=cluster_start, **dims)

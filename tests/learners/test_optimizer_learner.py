@@ -5,6 +5,7 @@ in float64 (`by_hand`). Derivatives of it are taken as central differences.
 """
 
 import math
+import time
 
 import keras
 import numpy as np
@@ -262,6 +263,21 @@ def test_xla_computes_what_the_graph_does(rule, in_graph):
     arguments = {"rule": rule, "meta_loss": "log_ratio", "first_order": False}
     compiled = of_a_learner(Quartics(), in_graph=in_graph, xla=True, **arguments)
     assert_equal(compiled, of_a_learner(Quartics(), **arguments), 1e-10)
+
+
+@slow
+@pytest.mark.parametrize("stacked", [True, False])
+def test_xla_compiles_once_however_the_rule_moves(stacked):
+    problems, lengths = Quartics(), Lengths([STEPS], True)
+    problems.stackable = stacked
+    rule = some_rule("hierarchical gru")
+    learner = compiled(rule, keras.optimizers.SGD(0.1), meta_loss="log_ratio", xla=True)
+    seconds = []
+    for step in range(3):
+        started = time.perf_counter()
+        learner.meta_iteration(problems, step, PROBLEMS, lengths)
+        seconds.append(time.perf_counter() - started)
+    assert max(seconds[1:]) < 0.1 * seconds[0]
 
 
 def compiled(rule, outer_optimizer, **arguments):

@@ -14,6 +14,9 @@ from tfmeta.errors import ArgumentError
 
 # Up to so many clusters the best packing is searched for.
 _EXACT = 16
+# No cluster is cut if without it the longest group takes no more than this times the mean: parts of
+# a cluster that runs as one cost more than their share of its tasks.
+_EVEN = 1.1
 
 
 class Kind(NamedTuple):
@@ -152,11 +155,11 @@ def whole(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = N
 
 
 def split(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = None) -> Schedule:
-    """A schedule whose ranks differ by no more than half a task at each cut.
+    """A schedule whose ranks take equal time, but for half a task at each cut.
 
-    The clusters, in the order of their best packing, are laid end to end and cut into pieces of
-    equal time (McNaughton 1959): where that packing is perfect, no cluster is cut. The tasks of a
-    kind stay together.
+    Whole clusters, where their best packing leaves the longest rank within a tenth of the mean.
+    Else the clusters, in the order of that packing, are laid end to end and cut into pieces of
+    equal time (McNaughton 1959). The tasks of a kind stay together.
 
     Args:
         kinds: of all clusters; every cluster from 0 has one.
@@ -171,7 +174,14 @@ def split(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = N
         raise ArgumentError(
             "groups", groups, f"there are {tasks} tasks, and a rank needs one; start fewer ranks."
         )
-    packing = pack(cluster_costs(kinds), min(groups, 1 + max(kind.cluster for kind in kinds)))
+    speed = np.ones(groups) if speeds is None else np.array(speeds)
+    clusters = cluster_costs(kinds)
+    packing = pack(clusters, min(groups, len(clusters)))
+    if groups <= len(clusters):
+        uncut = whole(kinds, groups)
+        taken = np.array(predicted(uncut, kinds)) / speed
+        if taken.max() <= _EVEN * taken.mean():
+            return uncut
     order = sorted(
         range(len(kinds)), key=lambda number: (packing[kinds[number].cluster], kinds[number])
     )
@@ -180,7 +190,7 @@ def split(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = N
     # A task belongs to the rank in whose time its middle falls; and every rank has one.
     middles = np.cumsum(seconds) - seconds / 2
     ranks = np.arange(1, groups)
-    shares = np.cumsum(np.ones(groups) if speeds is None else speeds)
+    shares = np.cumsum(speed)
     cuts = np.searchsorted(middles, seconds.sum() * shares[:-1] / shares[-1]) - ranks
     cuts = np.clip(np.maximum.accumulate(cuts), 0, tasks - groups) + ranks
     schedule: Schedule = []

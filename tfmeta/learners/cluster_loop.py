@@ -162,6 +162,8 @@ class ClusterLoop:
 
     def _update_copies(self, parts, step, lengths):
         """Each cluster moves a copy of the rule, problem by problem; their changes are averaged."""
+        if self.clusters == 1:  # the rule itself is the copy
+            return self._update_one_by_one(parts, 0, step, lengths)
         optimizer = self.learner.optimizer
         variables = [
             *self.learner.rule.trainable_variables,
@@ -174,15 +176,7 @@ class ClusterLoop:
         for cluster in sorted({self.kinds[part.kind].cluster for part in parts}):
             _assign(variables, start)
             optimizer.iterations.assign(updates)
-            for part in self._one_by_one(parts, cluster, step):
-                running, done = self._begin(part, step), 0
-                for length in lengths.steps:
-                    total, running = self._unroll(
-                        part, running, self._zeros, done, length, lengths.fixed
-                    )
-                    move = self.learner.graph("move", self._move)
-                    losses.append(float(move(total, self.shares[part.kind])))
-                    done += length
+            losses += self._update_one_by_one(parts, cluster, step, lengths)
             changes = [
                 change + (variable.value - first) / self.clusters
                 for change, variable, first in zip(changes, variables, start, strict=True)
@@ -193,7 +187,21 @@ class ClusterLoop:
         optimizer.iterations.assign(updates + int(most) * len(lengths.steps))
         return np.concatenate(distributed.gather_objects(losses))
 
-    def _one_by_one(self, parts, cluster, step):
+    def _update_one_by_one(self, parts, cluster, step, lengths):
+        """Trains the problems of a cluster in turn; the rule moves after every unroll of each."""
+        move = self.learner.graph("move", self._move)
+        losses = []
+        for part in self._in_turn(parts, cluster, step):
+            running, done = self._begin(part, step), 0
+            for length in lengths.steps:
+                total, running = self._unroll(
+                    part, running, self._zeros, done, length, lengths.fixed
+                )
+                losses.append(float(move(total, self.shares[part.kind])))
+                done += length
+        return losses
+
+    def _in_turn(self, parts, cluster, step):
         problems = [
             Part(part.kind, number, number + 1)
             for part in parts
