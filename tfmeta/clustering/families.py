@@ -46,6 +46,12 @@ def cluster(
     if clustering == "none":
         return [0] * len(families)
     if clustering == "gradient":
+        if num_clusters is not None and num_clusters > len(families):
+            raise ArgumentError(
+                "num_clusters",
+                num_clusters,
+                f"there are {len(families)} families to make them of; give no more than that.",
+            )
         mine = share(len(families), distributed.rank(), distributed.size())
         signatures = [_direction(families[number], learner, seed) for number in mine]
         array = np.array(signatures).reshape([len(mine), _DIMS])
@@ -84,6 +90,6 @@ def _direction(family, learner, seed):
         flat = tf.concat([tf.reshape(gradient, [1, -1]) for gradient in gradients], axis=1)
         return project(tf.cast(flat, tf.float64), _DIMS, seed)[0]
 
-    vector = signature().numpy()
+    vector = signature.get_concrete_function()().numpy()
     length = np.linalg.norm(vector)
     return vector / length if length else vector
