@@ -236,7 +236,7 @@ def of_a_learner(problems, steps=STEPS, rule="lstm", **arguments):
     return unroll_function(learner, problems, steps)(tasks, start, tf.constant(0))
 
 
-@pytest.mark.parametrize("meta_loss", ["sum", "log_ratio"])
+@pytest.mark.parametrize("meta_loss", [pytest.param("sum", marks=slow), "log_ratio"])
 def test_steps_built_into_the_graph_are_those_of_a_loop_of_any_length(meta_loss):
     built = of_a_learner(Quartics(), meta_loss=meta_loss, in_graph=True)
     assert_equal(built, of_a_learner(Quartics(), tf.constant(STEPS), meta_loss=meta_loss))

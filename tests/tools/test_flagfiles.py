@@ -21,8 +21,18 @@ def images_in_parts(tmp_path_factory):
     return f"npz:{path}"
 
 
+# The others differ from these in a few numbers; and building the graphs of five types of problems
+# takes most of a minute.
+QUICK = ("quickstart", "omniglot_20w1s", "mini_imagenet_5w5s", "sinusoid_5shot", "lstm_quadratic")
+QUICK += ("six_families_clustered", "lstm_image_network")
+
+
 def names(paths):
-    return [path.stem for path in paths]
+    """Of flagfiles, those that take long marked as slow."""
+    return [
+        pytest.param(path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in paths
+    ]
 
 
 @pytest.mark.parametrize("name", names(path for path in FLAGFILES if path not in OF_OPTIMIZERS))
@@ -41,14 +51,7 @@ def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
     assert json.loads(result.stdout.splitlines()[-1])["steps"] == 3
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        # Building the graphs of five types of problems takes most of a minute.
-        pytest.param(name, marks=pytest.mark.slow if "hierarchical" in name else ())
-        for name in names(OF_OPTIMIZERS)
-    ],
-)
+@pytest.mark.parametrize("name", names(OF_OPTIMIZERS))
 def test_flagfile_runs_three_meta_iterations(run, images_in_parts, name, tmp_path):
     """Shorter unrolls of fewer problems than the paper's, and smaller images."""
     flags = ["--meta_iterations=3", "--validate_every=3", "--meta_batch=2"]

@@ -86,6 +86,7 @@ def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
     assert {path.name for path in folder.rglob("*")} == {path.name for path in whole[0].rglob("*")}
 
 
+@pytest.mark.slow
 def test_published_training_of_the_hierarchical_rnn(run, small_problems, tmp_path):
     """RMSProp, clipping, random scaling, noise, and another type of problems to validate on."""
     results = results_of(
