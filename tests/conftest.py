@@ -1,5 +1,6 @@
 """What tests of several ranks share."""
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -68,3 +70,34 @@ def horovodrun():
     if importlib.util.find_spec("horovod") is None:
         pytest.skip("Horovod is not installed; tools/build_horovod.py builds it")
     return run_ranks
+
+
+@pytest.fixture(scope="module")
+def learned(request, horovodrun, tmp_path_factory):
+    """What so many ranks of the module's PROGRAM leave: arrays with a leading rank axis, by name.
+
+    The program is given the file to write; each number of ranks is started once.
+    """
+
+    @functools.cache
+    def learned(ranks):
+        path = tmp_path_factory.mktemp(f"ranks{ranks}") / "results.npz"
+        finished = horovodrun(ranks, [request.module.PROGRAM, path])
+        assert finished.returncode == 0, finished.stderr
+        with np.load(path) as results:
+            return dict(results)
+
+    return learned
+
+
+@pytest.fixture(scope="module")
+def assert_as_on_one_rank(learned):
+    """Asserts that a result is the same on every rank, and that of one rank but for rounding."""
+
+    def assert_as_on_one_rank(ranks, name, tolerance):
+        several, alone = learned(ranks)[name], learned(1)[name][0]
+        assert len(several) == ranks and several.dtype == alone.dtype
+        assert (several == several[0]).all(), f"the ranks differ from each other: {name}"
+        np.testing.assert_allclose(several[0], alone, rtol=0, atol=tolerance * np.abs(alone).max())
+
+    return assert_as_on_one_rank

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfmeta import distributed, drawing
 from tfmeta.drawing import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SMALL
-from tfmeta.tasks.task_source import TaskSource, share
+from tfmeta.tasks.task_source import TaskSource, chunks, share
 
 _AT_ONCE = 25  # tasks in memory
 _HEIGHT = 4.6  # inches
@@ -73,8 +73,7 @@ def clustered(learner: Any, source: TaskSource, count: int) -> Clustered:
 
     mine = share(count, distributed.rank(), distributed.size())
     parts = [
-        routed(tf.constant(first), tf.constant(min(first + _AT_ONCE, mine.stop)))
-        for first in range(mine.start, mine.stop, _AT_ONCE)
+        routed(tf.constant(first), tf.constant(last)) for first, last in chunks(mine, _AT_ONCE)
     ]
     whole = [tf.concat(part, axis=0) for part in zip(*parts, strict=True)]
     signatures, labels, family = (tensor.numpy() for tensor in distributed.gather(whole))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks.task_source import TaskSource, share
+from tfmeta.tasks.task_source import TaskSource, chunks, share
 
 
 def interval95(values: np.ndarray) -> np.ndarray:
@@ -107,10 +107,8 @@ class Evaluator:
             )
         mine = share(episodes, distributed.rank(), distributed.size())
         parts = [
-            self._measured(
-                tf.constant(first), tf.constant(min(first + self.tasks_at_once, mine.stop))
-            )
-            for first in range(mine.start, mine.stop, self.tasks_at_once)
+            self._measured(tf.constant(first), tf.constant(last))
+            for first, last in chunks(mine, self.tasks_at_once)
         ]
         whole = [tf.concat(part, axis=0) for part in zip(*parts, strict=True)]
         losses, scores = (tensor.numpy().astype(np.float64) for tensor in distributed.gather(whole))

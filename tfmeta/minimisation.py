@@ -1,6 +1,5 @@
 """How an update rule minimises problems: loss curves, without any meta-gradient."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.inner_loop import inner_step
 from tfmeta.problems.problems import Problems
 from tfmeta.tasks import random_numbers
-from tfmeta.tasks.task_source import share
+from tfmeta.tasks.task_source import chunks, share
 from tfmeta.updates import UpdateRule
 
 
@@ -119,13 +118,8 @@ class Minimiser:
         mine = share(count, distributed.rank(), distributed.size())
         parts = [
             self._run(tf.constant(step), tf.constant(first), tf.constant(last))
-            for first, last in _chunks(mine, at_once)
+            for first, last in chunks(mine, at_once)
         ]
         [measures] = distributed.gather([tf.concat(parts, axis=0)])
         losses, held_out, scores = np.moveaxis(measures.numpy(), -1, 0)
         return Minimised(self.steps, losses, held_out, scores)
-
-
-def _chunks(mine: Sequence[int], size: int) -> list[tuple[int, int]]:
-    stop = mine[-1] + 1
-    return [(first, min(first + size, stop)) for first in range(mine[0], stop, size)]

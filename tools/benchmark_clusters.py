@@ -31,8 +31,9 @@ from typing import Any
 from absl import flags
 
 from tfmeta.errors import ArgumentError
+from tfmeta.run_folder import write_whole
 from tfmeta.tools import program
-from tfmeta.tools.cluster_job import UNROLL, write
+from tfmeta.tools.cluster_job import UNROLL, reached
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
@@ -108,7 +109,7 @@ def main() -> None:
     from tfmeta.tools.cluster_figure import draw
 
     draw(folder / "clusters.png", results.known)
-    write(folder / "summary.json", summary)
+    write_whole(folder / "summary.json", json.dumps(summary))
     print(json.dumps(summary), flush=True)
 
 
@@ -145,7 +146,7 @@ class Results:
         if name not in self.known:
             print(f"{name} ...", flush=True)
             self.known[name] = measure(*arguments)
-            write(self.path, self.known)
+            write_whole(self.path, json.dumps(self.known))
 
 
 def _cell(jobs: dict[int, "Job"], clusters: int, problems: int) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def _best_rate(jobs: dict[int, "Job"], form: str, results: Results) -> float:
         name = f"tuning_{form}_{rate:g}"
         results.once(name, _training, jobs, form, FLAGS.seeds, rate)
         training = results.known[name]
-        return (reached(training["curve"]) or float("inf"), -training["curve"][-1][2])
+        return (reached(training["curve"], _TARGET) or float("inf"), -training["curve"][-1][2])
 
     return min(_RATES, key=merit)
 
@@ -208,14 +209,6 @@ def _training(jobs: dict[int, "Job"], form: str, seed: int, rate: float) -> dict
     seconds, iterations, accuracy = training["curve"][-1]
     print(f"  {accuracy:.1f} % after {seconds:.1f} s, {iterations} meta-iterations", flush=True)
     return training
-
-
-def reached(curve: list[list[float]], target: float = _TARGET) -> float | None:
-    """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
-    for first, *others in zip(curve, curve[1:], curve[2:], strict=False):
-        if all(accuracy >= target for _, _, accuracy in (first, *others)):
-            return first[0]
-    return None
 
 
 def summarised(known: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +232,7 @@ def summarised(known: dict[str, Any]) -> dict[str, Any]:
         summary["idle_share_whole"] = _idle(whole["two_ranks_whole"])
     times: dict[str, list[float | None]] = {
         form: [
-            reached(known[name]["curve"])
+            reached(known[name]["curve"], _TARGET)
             for name in sorted(known)
             if name.startswith(f"training_{form}_")
         ]
@@ -281,7 +274,7 @@ class Job:
         """
         request = self.folder / f"request-{self.number}.json"
         reply = self.folder / f"reply-{self.number}.json"
-        write(request, {"command": command, **arguments})
+        write_whole(request, json.dumps({"command": command, **arguments}))
         while not reply.exists():
             if self.process.poll() is not None:
                 raise RuntimeError(f"a job of the benchmark ended: {self.process.args!r}")
@@ -309,7 +302,7 @@ def _job(folder: Path, ranks: int) -> Iterator[Job]:
     try:
         job = Job(place, process)
         yield job
-        write(place / f"request-{job.number}.json", {"command": "end"})
+        write_whole(place / f"request-{job.number}.json", json.dumps({"command": "end"}))
         process.wait(timeout=30)
     finally:
         process.kill()

@@ -8,11 +8,12 @@ built for a request is kept, so that forms can take turns without being traced a
 """
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from tfmeta.run_folder import write_whole
 
 _SECONDS_BETWEEN_LOOKS = 0.01
 UNROLL = 20
@@ -40,15 +41,8 @@ def main(folder: Path) -> None:
             return
         reply = getattr(runs, command)(**request)
         if distributed.is_main():
-            write(folder / f"reply-{number}.json", reply)
+            write_whole(folder / f"reply-{number}.json", json.dumps(reply))
         number += 1
-
-
-def write(path: Path, value: Any) -> None:
-    """Writes JSON into a file that is there whole or not at all."""
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    unfinished.write_text(json.dumps(value))
-    os.replace(unfinished, path)
 
 
 class Runs:
@@ -144,7 +138,7 @@ class Runs:
 
         curve = [(0.0, 0, accuracy())]
         seconds, step = 0.0, 0
-        while seconds < limit and not _reached(curve, target):
+        while seconds < limit and reached(curve, target) is None:
             began = seconds
             # Rank 0 decides for all when it is time.
             while distributed.gather_objects(seconds - began < evaluate_every)[0]:
@@ -218,9 +212,12 @@ def _settle(loop: Any, lengths: Any) -> None:
             loop(step, lengths)
 
 
-def _reached(curve: list[Any], target: float) -> bool:
-    last = [accuracy for _, _, accuracy in curve[-3:]]
-    return len(last) == 3 and all(accuracy >= target for accuracy in last)
+def reached(curve: list[Any], target: float) -> float | None:
+    """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
+    for first, *others in zip(curve, curve[1:], curve[2:], strict=False):
+        if all(accuracy >= target for _, _, accuracy in (first, *others)):
+            return first[0]
+    return None
 
 
 if __name__ == "__main__":

@@ -9,11 +9,8 @@ from tfmeta.tools.program import define_count
 FLAGS = flags.FLAGS
 
 # Of every binary that clusters tasks, and of the few-shot learners alone.
-NAMES = (
-    *("clustering", "num_clusters", "cluster_algorithm", "cluster_pool", "refresh_clusters"),
-    "average_over",
-)
-FEW_SHOT_NAMES = (*NAMES, "pretrain_steps", "cluster_start", "routing")
+NAMES = ("clustering", "num_clusters", "cluster_algorithm", "refresh_clusters", "average_over")
+FEW_SHOT_NAMES = (*NAMES, "cluster_pool", "pretrain_steps", "cluster_start", "routing")
 
 
 def define() -> None:
@@ -32,7 +29,6 @@ def define() -> None:
         ["kmeans", "agglomerative", "gaussian_mixture"],
         "How clusters are found.",
     )
-    define_count("cluster_pool", 500, 2, "Tasks that clusters are fitted on.")
     define_count(
         "refresh_clusters",
         None,
@@ -50,6 +46,7 @@ def define() -> None:
 def define_few_shot() -> None:
     """Defines these, and those of the few-shot learners."""
     define()
+    define_count("cluster_pool", 500, 2, "Tasks that clusters are fitted on.")
     define_count("pretrain_steps", 0, 0, "Outer steps before clusters are formed.")
     flags.DEFINE_enum(
         "cluster_start",

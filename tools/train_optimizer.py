@@ -28,7 +28,7 @@ _NAMES = (
     *optimizees.NAMES,
     *outer_loop.NAMES,
     *rules.NAMES,
-    *("clustering", "num_clusters", "cluster_algorithm", "refresh_clusters", "average_over"),
+    *clusters.NAMES,
     *("cluster_groups", "within_cluster", "stacked_clusters", "parallel_batches"),
     *("problem_steps", "unroll", "unroll_lengths", "meta_iterations", "meta_loss"),
     *("random_scaling", "validation_problem", "validation_problems", "target_accuracy", "xla"),

@@ -10,6 +10,7 @@ from tfmeta.clustering import clusters as clustering_of_tasks
 from tfmeta.clustering.signatures import project
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.problems.altered import Altered
 from tfmeta.problems.problems import Problems
 from tfmeta.tasks.task_source import share
 
@@ -76,7 +77,7 @@ def cluster(
 
 def _type(family):
     """The class that makes the problems, whatever is done to their gradients."""
-    while hasattr(family, "problems"):
+    while isinstance(family, Altered):
         family = family.problems
     return type(family).__name__
 

@@ -1,6 +1,5 @@
 """The training of an update rule on clusters of problems, in groups of equal time."""
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from tfmeta import distributed
 from tfmeta.clustering import schedule
 from tfmeta.clustering.schedule import Kind, Part
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.optimizer_learner import OptimizerLearner, mean_of_finite
 from tfmeta.learners.unroll_lengths import Lengths
 from tfmeta.problems.problems import Problems
 
@@ -136,15 +135,14 @@ class ClusterLoop:
         parts = self.schedule[distributed.rank()]
         run = self._accumulate if self.within_cluster == "accumulate" else self._update_copies
         self.busy = 0.0
-        losses = np.array(run(parts, step, lengths))
+        losses = run(parts, step, lengths)
         self._since += 1
         if self._since == 0:
             self._clock[:] = 0.0
         settled = self.comparisons and not self.comparisons[-1]["packed_anew"]
         if self._since == (_COMPARE_EVERY if settled else 1):
             self._compare(step, sum(lengths.steps))
-        finite = losses[np.isfinite(losses)]
-        return float(finite.mean()) if len(finite) else math.nan
+        return mean_of_finite(losses)
 
     def _accumulate(self, parts, step, lengths):
         """All clusters at the same parameters; the rule moves after every unroll."""
@@ -158,7 +156,7 @@ class ClusterLoop:
                 )
             losses.append(self.learner.graph("merge", self._merge)(total))
             done += length
-        return [float(loss) for loss in losses]
+        return losses
 
     def _update_copies(self, parts, step, lengths):
         """Each cluster moves a copy of the rule, problem by problem; their changes are averaged."""

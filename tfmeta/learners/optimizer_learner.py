@@ -316,8 +316,7 @@ class OptimizerLearner(keras.Model):
             loss, carried = update(tasks, carried, tf.constant(done), steps)
             losses.append(loss)
             done += length
-        finite = [loss for loss in np.array(losses) if np.isfinite(loss)]
-        return float(np.mean(finite)) if finite else math.nan
+        return mean_of_finite(losses)
 
     def graphs(self, problems: Problems, meta_batch: int) -> tuple[Any, Any]:
         """What a meta-iteration runs, built once for a family and a number of problems.
@@ -379,3 +378,10 @@ class OptimizerLearner(keras.Model):
             config["rule"], custom_objects=custom_objects
         )
         return cls(**config)
+
+
+def mean_of_finite(losses: Sequence[Any]) -> float:
+    """The mean of those numbers that are finite; NaN where none is."""
+    numbers = np.array(losses)
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.mean()) if len(finite) else math.nan

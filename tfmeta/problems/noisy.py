@@ -5,11 +5,12 @@ import math
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
+from tfmeta.problems.altered import Altered
 from tfmeta.problems.problems import Problems
 from tfmeta.tasks import random_numbers
 
 
-class NoisyGradients(Problems):
+class NoisyGradients(Altered):
     """A family with N(0, deviation^2) added to each element of the gradient of its loss.
 
     The seed of the step draws the noise. The values stay as they are, and so do the second
@@ -24,15 +25,10 @@ class NoisyGradients(Problems):
     """
 
     def __init__(self, problems: Problems, deviation: float):
-        super().__init__(problems.seed)
+        super().__init__(problems, f"noisy_{problems.name}")
         if not 0 <= deviation < math.inf:
             raise ArgumentError("deviation", deviation, "give a number of at least 0.")
-        self.problems, self.deviation = problems, deviation
-        self.name = f"noisy_{problems.name}"
-        self.metric, self.stackable = problems.metric, problems.stackable
-
-    def tasks(self, seeds):
-        return self.problems.tasks(seeds)
+        self.deviation = deviation
 
     def loss(self, weights, data, seed):
         loss = self.problems.loss(weights, data, seed)
@@ -42,12 +38,3 @@ class NoisyGradients(Problems):
             # Nothing in value, and the noise in slope.
             loss += tf.reduce_sum(noise * (tensor - tf.stop_gradient(tensor)))
         return loss
-
-    def full_loss(self, weights, data):
-        return self.problems.full_loss(weights, data)
-
-    def held_out_loss(self, weights, data):
-        return self.problems.held_out_loss(weights, data)
-
-    def score(self, weights, data):
-        return self.problems.score(weights, data)

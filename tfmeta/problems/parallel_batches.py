@@ -4,11 +4,12 @@ import tensorflow as tf
 
 from tfmeta import engine
 from tfmeta.errors import ArgumentError
+from tfmeta.problems.altered import Altered
 from tfmeta.problems.problems import Problems
 from tfmeta.tasks import random_numbers
 
 
-class ParallelBatches(Problems):
+class ParallelBatches(Altered):
     """A family whose every step sees several batches at once (Pimpalkhute et al. 2021).
 
     Its loss is the mean of the losses on them, and so its gradient is the mean of theirs, with one
@@ -23,15 +24,10 @@ class ParallelBatches(Problems):
     """
 
     def __init__(self, problems: Problems, batches: int):
-        super().__init__(problems.seed)
+        super().__init__(problems, problems.name)
         if type(batches) is not int or batches < 1:
             raise ArgumentError("batches", batches, "give a whole number of at least 1.")
-        self.problems, self.in_parallel = problems, batches
-        self.name = problems.name
-        self.metric, self.stackable = problems.metric, problems.stackable
-
-    def tasks(self, seeds):
-        return self.problems.tasks(seeds)
+        self.in_parallel = batches
 
     def loss(self, weights, data, seed):
         seeds = random_numbers.fold_in(seed, tf.range(self.in_parallel))
@@ -39,12 +35,3 @@ class ParallelBatches(Problems):
             lambda seed: self.problems.loss(weights, data, seed), seeds, self.stackable
         )
         return tf.reduce_mean(losses)
-
-    def full_loss(self, weights, data):
-        return self.problems.full_loss(weights, data)
-
-    def held_out_loss(self, weights, data):
-        return self.problems.held_out_loss(weights, data)
-
-    def score(self, weights, data):
-        return self.problems.score(weights, data)

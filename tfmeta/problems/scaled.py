@@ -5,11 +5,12 @@ import math
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
+from tfmeta.problems.altered import Altered
 from tfmeta.problems.problems import Problems
 from tfmeta.tasks import random_numbers
 
 
-class ScaledCoordinates(Problems):
+class ScaledCoordinates(Altered):
     """g(theta) = f(c theta) with a random factor c for each coordinate (Lv et al. 2017).
 
     log c is spread evenly over [-spread, spread], and theta starts at w / c, where f starts at w:
@@ -25,12 +26,10 @@ class ScaledCoordinates(Problems):
     """
 
     def __init__(self, problems: Problems, spread: float):
-        super().__init__(problems.seed)
+        super().__init__(problems, f"scaled_{problems.name}")
         if not 0 <= spread < math.inf:
             raise ArgumentError("spread", spread, "give a number of at least 0.")
-        self.problems, self.spread = problems, spread
-        self.name = f"scaled_{problems.name}"
-        self.metric, self.stackable = problems.metric, problems.stackable
+        self.spread = spread
 
     def tasks(self, seeds):
         tasks = self.problems.tasks(random_numbers.fold_in(seeds, 0))

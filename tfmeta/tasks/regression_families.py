@@ -4,14 +4,13 @@ import math
 
 import tensorflow as tf
 
-from tfmeta.errors import ArgumentError
 from tfmeta.tasks import random_numbers
-from tfmeta.tasks.task_source import TaskSource
+from tfmeta.tasks.regression import Regression
 
 NOISE = 0.3  # standard deviation
 
 
-class SixFamilies(TaskSource):
+class SixFamilies(Regression):
     """The mixed functions of two inputs of ARML (Yao et al. 2020, public code).
 
     A task is a function of one of six families, each as likely as the others. Inputs a and b are
@@ -42,13 +41,6 @@ class SixFamilies(TaskSource):
 
     names = ("sine", "line", "quadratic", "cubic", "quadratic surface", "ripple")
 
-    def __init__(self, shots: int, queries: int, seed: int = 0):
-        super().__init__(seed)
-        for name, value in (("shots", shots), ("queries", queries)):
-            if type(value) is not int or value < 1:
-                raise ArgumentError(name, value, "give a whole number of at least 1")
-        self.shots, self.queries = shots, queries
-
     def tasks(self, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         points = self.shots + self.queries
         numbers = random_numbers.uniform(seeds, (5 + 2 * points,))
@@ -58,16 +50,9 @@ class SixFamilies(TaskSource):
         b = tf.where(one_input[:, None], tf.ones_like(b), b)
         functions = tf.stack(_functions(numbers[:, 1:5, None], a, b), axis=1)
         noise = random_numbers.normal(random_numbers.fold_in(seeds, 1), (points,))
-        x = tf.cast(tf.stack([a, b], axis=-1), tf.float32)
+        x = tf.stack([a, b], axis=-1)
         y = tf.gather(functions, family, axis=1, batch_dims=1) + NOISE * noise
-        y = tf.cast(y[..., None], tf.float32)
-        return {
-            "support_x": x[:, : self.shots],
-            "support_y": y[:, : self.shots],
-            "query_x": x[:, self.shots :],
-            "query_y": y[:, self.shots :],
-            "family": family,
-        }
+        return {**self.shared_out(x, y[..., None]), "family": family}
 
 
 def _functions(numbers, a, b):

@@ -19,6 +19,11 @@ def share(count: int, rank: int, ranks: int) -> range:
     return range(first, first + size + (rank < rest))
 
 
+def chunks(mine: range, size: int) -> list[tuple[int, int]]:
+    """The first and the one after the last of pieces of a share, of at most so many each."""
+    return [(first, min(first + size, mine.stop)) for first in range(mine.start, mine.stop, size)]
+
+
 class TaskSource(abc.ABC):
     """An endless supply of tasks, addressed by (seed, step, index in the meta-batch).
 

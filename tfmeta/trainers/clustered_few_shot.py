@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tfmeta import distributed, engine
-from tfmeta.tasks.task_source import TaskSource, share
+from tfmeta.tasks.task_source import TaskSource, chunks, share
 from tfmeta.trainers.few_shot import FewShotTrainer
 
 # Tasks of a pool that are held in memory at once.
@@ -54,6 +54,5 @@ def batches(source: TaskSource, count: int, step: int) -> Iterator[engine.Tasks]
     """This rank's share of so many tasks of a source, a few at a time."""
     mine = share(count, distributed.rank(), distributed.size())
     batch = tf.function(source.batch, autograph=False)
-    for first in range(mine.start, mine.stop, _AT_ONCE):
-        last = min(first + _AT_ONCE, mine.stop)
+    for first, last in chunks(mine, _AT_ONCE):
         yield batch(tf.constant(step), tf.constant(first), tf.constant(last))
