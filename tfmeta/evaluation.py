@@ -74,26 +74,17 @@ class Evaluator:
     The tasks are those of the source's step 0, split over the ranks.
 
     Args:
-        learner: with `adapted_predictions(tasks, inner_steps)`, such as a compiled `MAML`.
+        learner: with `adaptation(tasks, inner_steps)`, such as a compiled `MAML`.
         source: where the tasks come from.
         inner_steps: how many inner steps to take.
         tasks_at_once: how many tasks to hold in memory.
     """
 
     def __init__(self, learner: Any, source: TaskSource, inner_steps: int, tasks_at_once: int = 25):
-        specs = tf.function(source.batch).get_concrete_function(0, 0, 1).structured_outputs
-        if not learner.built:
-            learner.build([None, *specs["support_x"].shape[2:]])
-        self.measure = "accuracy" if specs["query_y"].dtype.is_integer else "mse"
+        self._sampled, self._adapted = _graphs(learner, source, inner_steps)
+        integer = self._sampled.structured_outputs["query_y"].dtype.is_integer
+        self.measure = "accuracy" if integer else "mse"
         self.tasks_at_once = tasks_at_once
-
-        @tf.function(autograph=False)
-        def measured(first, last):
-            tasks = source.batch(0, first, last)
-            losses, predictions = learner.adapted_predictions(tasks, inner_steps)
-            return losses, _scores(self.measure, tasks["query_y"], predictions)
-
-        self._measured = measured
 
     def __call__(self, episodes: int) -> Evaluation:
         """The evaluation on so many tasks; every rank gets the whole of it.
@@ -106,10 +97,11 @@ class Evaluator:
                 "episodes", episodes, f"each of {distributed.size()} ranks needs one; raise it."
             )
         mine = share(episodes, distributed.rank(), distributed.size())
-        parts = [
-            self._measured(tf.constant(first), tf.constant(last))
-            for first, last in chunks(mine, self.tasks_at_once)
-        ]
+        parts = []
+        for first, last in chunks(mine, self.tasks_at_once):
+            tasks = self._sampled(tf.constant(first), tf.constant(last))
+            losses, predictions = self._adapted(tasks)
+            parts.append((losses, _scores(self.measure, tasks["query_y"], predictions)))
         whole = [tf.concat(part, axis=0) for part in zip(*parts, strict=True)]
         losses, scores = (tensor.numpy().astype(np.float64) for tensor in distributed.gather(whole))
         return Evaluation(self.measure, losses, scores)
@@ -127,15 +119,26 @@ def examples(learner: Any, source: TaskSource, count: int = 3) -> dict[str, np.n
         The tensors of the tasks, each with a leading task axis, and `before` and `prediction`:
         the predictions without adaptation and after `learner.test_inner_steps` inner steps.
     """
+    sampled, adapted = _graphs(learner, source, learner.test_inner_steps)
+    tasks = sampled(tf.constant(0), tf.constant(count))
+    predictions = tf.cast(adapted(tasks)[1], tf.float32)
+    tasks = {**tasks, "before": predictions[:, 0], "prediction": predictions[:, -1]}
+    return {name: tensor.numpy() for name, tensor in tasks.items()}
 
-    @tf.function(autograph=False)
-    def predicted():
-        tasks = source.batch(0, 0, count)
-        _, predictions = learner.adapted_predictions(tasks, learner.test_inner_steps)
-        predictions = tf.cast(predictions, tf.float32)
-        return {**tasks, "before": predictions[:, 0], "prediction": predictions[:, -1]}
 
-    return {name: tensor.numpy() for name, tensor in predicted().items()}
+def _graphs(learner: Any, source: TaskSource, inner_steps: int) -> tuple[Any, Any]:
+    """What samples the tasks of step 0, of numbers `first` to `last`, and what adapts to them.
+
+    The second is the same graph for all sources whose tasks look alike.
+    """
+    number = tf.TensorSpec([], tf.int32)
+    sampled = tf.function(
+        lambda first, last: source.batch(0, first, last), autograph=False
+    ).get_concrete_function(number, number)
+    specs = sampled.structured_outputs
+    if not learner.built:
+        learner.build([None, *specs["support_x"].shape[2:]])
+    return sampled, learner.adaptation(specs, inner_steps)
 
 
 def _scores(measure: str, y: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:

@@ -19,6 +19,7 @@ _SECONDS_BETWEEN_LOOKS = 0.01
 UNROLL = 20
 # Problems of training number seed have the addresses from so many times the seed.
 _STEPS_OF_A_SEED = 1_000_000
+_EVALUATION_SEED = 1
 
 
 def main(folder: Path) -> None:
@@ -102,7 +103,9 @@ class Runs:
         """Trains until unseen softmax regressions reach an accuracy, three evaluations in a row.
 
         The clock stands still while the rule is evaluated. Before it starts, a few meta-iterations
-        are made, which trace graphs and pack the groups by their times, and undone.
+        are made, which trace graphs and pack the groups by their times, and undone. Where all
+        families are one cluster, a problem of one comes after the other, and the rule may be
+        evaluated in between.
 
         Args:
             problem_steps: of a problem, in training and in evaluation.
@@ -115,16 +118,23 @@ class Runs:
             **cell: as of `_loop`.
 
         Returns:
-            `curve`: seconds of training, meta-iterations and accuracy at each evaluation.
+            `curve`: seconds of training, calls of the loop (each of a problem, or of one of every
+            family) and accuracy in per cent at each evaluation.
         """
         from tfmeta import distributed
         from tfmeta.learners.unroll_lengths import FixedUnrolls
         from tfmeta.updates import HierarchicalRNN
 
-        loop = self._loop(**cell)
-        learner = loop.learner
+        loops = [self._loop(**cell)]
+        if max(cell["clusters"]) == 0:
+            loops = [
+                self._loop(**{**cell, "families": [family], "clusters": [0]})
+                for family in cell["families"]
+            ]
+        learner = loops[0].learner
         lengths = FixedUnrolls(problem_steps, UNROLL)(0)
-        _settle(loop, lengths)
+        for loop in loops:
+            _settle(loop, lengths)
         fresh = HierarchicalRNN(seed=seed)
         fresh.build([])
         learner.rule.set_weights(fresh.get_weights())
@@ -133,8 +143,7 @@ class Runs:
         learner.optimizer.learning_rate = rate
 
         def accuracy() -> float:
-            ended = [run(problems_of_type) for run in self._evaluation(learner, problem_steps)]
-            return 100 * float(sum(e.scores[:, -1].mean() for e in ended) / len(ended))
+            return _accuracy(self._evaluation(learner, problem_steps), problems_of_type)
 
         curve = [(0.0, 0, accuracy())]
         seconds, step = 0.0, 0
@@ -143,12 +152,36 @@ class Runs:
             # Rank 0 decides for all when it is time.
             while distributed.gather_objects(seconds - began < evaluate_every)[0]:
                 started = time.perf_counter()
-                loop(_STEPS_OF_A_SEED * seed + step, lengths)
+                loops[step % len(loops)](_STEPS_OF_A_SEED * seed + step, lengths)
                 seconds += time.perf_counter() - started
                 step += 1
             curve.append((seconds, step, accuracy()))
             seconds, curve = distributed.gather_objects((seconds, curve))[0]
         return {"curve": curve}
+
+    def accuracies(self, problem_steps: int, problems: int) -> dict[str, float]:
+        """The accuracy, in per cent, of the untrained rule and of Adam, tuned on other problems.
+
+        Args:
+            problem_steps: after which it is taken.
+            problems: of each of the four sizes.
+        """
+        from tfmeta.minimisation import Minimiser
+        from tfmeta.problems.registry import problems_named
+        from tfmeta.tuning import tune
+        from tfmeta.updates import Adam, HierarchicalRNN
+
+        untrained: list[Minimiser] = []
+        adam: list[Minimiser] = []
+        for trained_on, family in zip(
+            problems_named("softmax_regression"),
+            problems_named("softmax_regression", seed=_EVALUATION_SEED),
+            strict=True,
+        ):
+            numbers = tune("adam", trained_on, problem_steps, 20).numbers
+            for minimisers, rule in ((untrained, HierarchicalRNN(seed=0)), (adam, Adam(**numbers))):
+                minimisers.append(Minimiser(rule, family, problem_steps, every=problem_steps))
+        return {"untrained": _accuracy(untrained, problems), "adam": _accuracy(adam, problems)}
 
     def _evaluation(self, learner: Any, steps: int) -> list[Any]:
         from tfmeta.minimisation import Minimiser
@@ -157,7 +190,7 @@ class Runs:
         if learner not in self._minimisers:
             self._minimisers[learner] = [
                 Minimiser(learner.rule, family, steps, every=steps)
-                for family in problems_named("softmax_regression", seed=1)
+                for family in problems_named("softmax_regression", seed=_EVALUATION_SEED)
             ]
         return self._minimisers[learner]
 
@@ -201,6 +234,12 @@ class Runs:
             self._learners[form] = learner, named
         learner, named = self._learners[form]
         return ClusterLoop(learner, [named[name] for name in families], clusters, problems, **how)
+
+
+def _accuracy(minimisers: list[Any], problems: int) -> float:
+    """The mean held-out accuracy after the last step, in per cent; each family counts once."""
+    ended = [minimise(problems) for minimise in minimisers]
+    return 100 * float(sum(e.scores[:, -1].mean() for e in ended) / len(ended))
 
 
 def _settle(loop: Any, lengths: Any) -> None:

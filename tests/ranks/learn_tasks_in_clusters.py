@@ -29,19 +29,18 @@ def main(path):
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     results = {}
-    for start in ("own", "shared"):
-        for clustering in ("label", "gradient"):
-            model = tfmeta.models.mlp((2,), 1, (8,), seed=distributed.rank())
-            learner = tfmeta.ClusteredMAML(
-                model, clustering, 4, cluster_start=start, inner_learning_rate=0.01, stacked=True
-            )
-            learner.compile(keras.optimizers.SGD(1.0), loss="mse")
-            distributed.broadcast(learner.variables)
-            learner.fit_clusters(batches(100, 30))
-            before = flat(learner.trainable_variables)
-            learner.fit(batches(0, 7), verbose=0)
-            results[f"{start} {clustering} gradient"] = before - flat(learner.trainable_variables)
-            results[f"{start} {clustering} clusters"] = flat([learner.centroids, learner.offsets])
+    for start, clustering in (("own", "gradient"), ("shared", "label")):
+        model = tfmeta.models.mlp((2,), 1, (8,), seed=distributed.rank())
+        learner = tfmeta.ClusteredMAML(
+            model, clustering, 4, cluster_start=start, inner_learning_rate=0.01, stacked=True
+        )
+        learner.compile(keras.optimizers.SGD(1.0), loss="mse")
+        distributed.broadcast(learner.variables)
+        learner.fit_clusters(batches(100, 30))
+        before = flat(learner.trainable_variables)
+        learner.fit(batches(0, 7), verbose=0)
+        results[f"{start} {clustering} gradient"] = before - flat(learner.trainable_variables)
+        results[f"{start} {clustering} clusters"] = flat([learner.centroids, learner.offsets])
     of_all = {n: np.stack(distributed.gather_objects(value)) for n, value in results.items()}
     if distributed.is_main():
         np.savez(path, **of_all)

@@ -42,7 +42,7 @@ def assert_refused(result, *parts):
         # These are found out when TensorFlow has been loaded.
         ("--unroll", "30"),
         ("--problem", "cubic"),
-        ("--validation_problem", "cubic"),
+        pytest.param("--validation_problem", "cubic", marks=pytest.mark.slow),
         ("--target_accuracy", "65.0"),
     ],
 )
@@ -123,9 +123,13 @@ def test_on_two_ranks_the_sentence_appears_once(horovodrun, tmp_path):
     ("flags", "sentence"),
     [
         (["--clustering=adapted_weights", "--meta_batch=5"], "--clustering=adapted_weights"),
-        (["--clustering=type", "--num_clusters=3", "--meta_batch=5"], "--num_clusters=3"),
         (["--clustering=gradient", "--num_clusters=6", "--meta_batch=5"], "--num_clusters=6"),
         (["--clustering=type", "--meta_batch=32"], "--meta_batch=32: .*multiple of 5"),
+        pytest.param(
+            ["--clustering=type", "--num_clusters=3", "--meta_batch=5"],
+            "--num_clusters=3",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_clusters(run, tmp_path, flags, sentence):

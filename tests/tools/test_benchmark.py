@@ -168,6 +168,7 @@ def test_ranks_are_measured_by_running_them():
     assert set(results["peak_memory_mb"]) == {"one_rank", "two_ranks"}
 
 
+@pytest.mark.slow
 def test_our_hierarchical_rnn_trains():
     with Worker(sys.executable, "tfmeta_hierarchical_rnn") as ours:
         ours.call("build", family="bowl_5", meta_batch=2, unroll=2, stacked=True, xla=False)

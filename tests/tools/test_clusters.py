@@ -29,7 +29,11 @@ def test_clustered_regression(run, tmp_path):
     evaluated = results_of(run(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/whole"))
     assert evaluated["mse_by_step"] == pytest.approx(results["mse_by_step"], rel=1e-5)
 
-    # Stopped right before clusters are formed anew.
+
+@pytest.mark.slow
+def test_a_run_stopped_right_before_clusters_are_formed_anew(run, tmp_path):
+    flags = ["--flagfile=six_families_maml", "--clustering=adapted_weights", *CLUSTERS, *SHORT]
+    flags += ["--outer_schedule=constant"]
     half = [*flags, "--steps=5", "--validate_every=5", f"--output_dir={tmp_path}/half"]
     results_of(run(TOOLS / "train.py", *half))
     again = ["--resume", "--steps=6", f"--output_dir={tmp_path}/half"]

@@ -33,9 +33,15 @@ def _kill_all(process):
     process.wait()
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_killed_and_resumed_equals_uninterrupted(horovodrun, small, weights_of, ranks, tmp_path):
-    flags = [*small, "--steps=60", "--validate_every=10", "--meta_batch=7", "--seed=3"]
+@pytest.mark.parametrize(
+    ("ranks", "data"),
+    [(1, "images"), (3, "regression"), pytest.param(3, "images", marks=pytest.mark.slow)],
+)
+def test_killed_and_resumed_equals_uninterrupted(
+    horovodrun, small, weights_of, ranks, data, tmp_path
+):
+    flags = [*small, *(["--dataset=sinusoid"] if data == "regression" else [])]
+    flags += ["--steps=60", "--validate_every=10", "--meta_batch=7", "--seed=3"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert horovodrun(ranks, [TRAIN, *flags, f"--output_dir={whole}"]).returncode == 0
 
@@ -58,7 +64,8 @@ def test_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
     run, small, weights_of, tmp_path
 ):
     folder = tmp_path / "run"
-    run(TRAIN, *small, "--steps=6", "--validate_every=2", f"--output_dir={folder}")
+    flags = ["--dataset=sinusoid", "--steps=6", "--validate_every=2", f"--output_dir={folder}"]
+    run(TRAIN, *small, *flags)
     last = folder / "checkpoints" / "step_00000006.keras"
     expected = weights_of(last)
     content = bytearray(last.read_bytes())

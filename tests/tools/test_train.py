@@ -102,6 +102,7 @@ def test_exception_of_one_rank_ends_all_with_its_message_once(horovodrun, tmp_pa
     assert "HorovodInternalError" not in result.stderr
 
 
+@pytest.mark.slow
 def test_same_task_results_on_one_rank_and_two(horovodrun, small, tmp_path):
     one = results_of(horovodrun(1, [TRAIN, *small, f"--output_dir={tmp_path / 'one'}"]))
     two = results_of(horovodrun(2, [TRAIN, *small, f"--output_dir={tmp_path / 'two'}"]))

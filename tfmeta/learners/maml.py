@@ -1,6 +1,6 @@
 """MAML, its tasks split over Horovod ranks (QMAML)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -93,6 +93,7 @@ class MAML(keras.Model):
         self.test_inner_steps = test_inner_steps or inner_steps
         self.tasks_in_flight = tasks_in_flight
         self.stacked = bool(stacked)
+        self._adaptations: dict[Any, Any] = {}
         # Horovod's operations have no XLA kernel on a CPU, so a step cannot be compiled as a whole.
         self.supports_jit = False
         if model.built:
@@ -215,6 +216,20 @@ class MAML(keras.Model):
             return tf.stack(losses), tf.stack(predictions)
 
         return engine.for_each(task_function, tasks, self.stacked, self.tasks_in_flight)
+
+    def adaptation(self, tasks: engine.Tasks, steps: int) -> Callable[[engine.Tasks], Any]:
+        """`adapted_predictions` for so many steps, as one graph for all tasks of a kind.
+
+        Args:
+            tasks: what they look like: `tf.TensorSpec`s with a leading task axis.
+            steps: how many inner steps.
+        """
+        key = steps, self.loss  # which another `compile` may have changed
+        if key not in self._adaptations:
+            self._adaptations[key] = tf.function(
+                lambda tasks: self.adapted_predictions(tasks, steps), autograph=False
+            )
+        return self._adaptations[key].get_concrete_function(tasks)
 
     def test_step(self, tasks):
         losses, predictions = self.adapted_predictions(tasks, self.test_inner_steps)
