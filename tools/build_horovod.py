@@ -38,7 +38,7 @@ FREE_DISK_GB = 1
 MEMORY_GB_PER_JOB = 2
 
 # The header moved. Without a GPU the source that asks for it is empty otherwise; with one it also
-# uses an alias that XLA has dropped.
+# uses an alias that XLA has dropped, and others call a function that TensorFlow no longer has.
 XLA_BUILDER = """\
 #include "absl/status/statusor.h"
 #include "xla/hlo/builder/xla_builder.h"
@@ -46,6 +46,17 @@ namespace xla {
 template <typename T>
 using StatusOr = absl::StatusOr<T>;
 }
+#if HAVE_CUDA
+#include <cuda_runtime.h>
+#include "xla/stream_executor/stream.h"
+namespace stream_executor {
+namespace gpu {
+__attribute__((weak)) cudaStream_t AsGpuStreamValue(Stream* stream) {
+  return static_cast<cudaStream_t>(stream->platform_specific_handle().stream);
+}
+}
+}
+#endif
 """
 
 TWO_RANKS = """\

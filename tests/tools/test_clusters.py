@@ -10,6 +10,9 @@ TOOLS = Path(__file__).parents[2] / "tools"
 SHORT = ["--steps=6", "--validate_every=3", "--validation_episodes=8", "--episodes=8"]
 CLUSTERS = ["--num_clusters=3", "--pretrain_steps=2", "--refresh_clusters=3", "--cluster_pool=30"]
 
+REGRESSION = ["--flagfile=six_families_maml", "--inner_steps=1", "--test_inner_steps=1"]
+REGRESSION += ["--clustering=adapted_weights", "--outer_schedule=constant", *CLUSTERS, *SHORT]
+
 
 def results_of(result):
     assert result.returncode == 0, result.stderr
@@ -17,10 +20,8 @@ def results_of(result):
 
 
 def test_clustered_regression(run, tmp_path):
-    """With a picture and a table of the clusters; evaluated, and resumed, as it was."""
-    flags = ["--flagfile=six_families_maml", "--clustering=adapted_weights", *CLUSTERS, *SHORT]
-    flags += ["--outer_schedule=constant"]
-    results = results_of(run(TOOLS / "train.py", *flags, f"--output_dir={tmp_path}/whole"))
+    """With a picture and a table of the clusters; evaluated as it was."""
+    results = results_of(run(TOOLS / "train.py", *REGRESSION, f"--output_dir={tmp_path}/whole"))
     assert 1 <= results["clusters"] <= 3
     assert np.shape(results["cluster_table"])[0] == len(results["families"]) == 6
     assert np.sum(results["cluster_table"]) == 30
@@ -32,13 +33,11 @@ def test_clustered_regression(run, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_stopped_right_before_clusters_are_formed_anew(run, tmp_path):
-    flags = ["--flagfile=six_families_maml", "--clustering=adapted_weights", *CLUSTERS, *SHORT]
-    flags += ["--outer_schedule=constant"]
-    half = [*flags, "--steps=5", "--validate_every=5", f"--output_dir={tmp_path}/half"]
+    half = [*REGRESSION, "--steps=5", "--validate_every=5", f"--output_dir={tmp_path}/half"]
     results_of(run(TOOLS / "train.py", *half))
     again = ["--resume", "--steps=6", f"--output_dir={tmp_path}/half"]
     resumed = results_of(run(TOOLS / "train.py", *again))
-    straight = [*flags, "--validate_every=5", f"--output_dir={tmp_path}/straight"]
+    straight = [*REGRESSION, "--validate_every=5", f"--output_dir={tmp_path}/straight"]
     expected = results_of(run(TOOLS / "train.py", *straight))
     assert resumed["mse_by_step"] == pytest.approx(expected["mse_by_step"], rel=1e-5)
 
