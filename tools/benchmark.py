@@ -85,7 +85,7 @@ def main() -> None:
 def _compared(comparison: Comparison, folder: Path) -> dict[str, Any]:
     _check_rival(comparison.library)
     if comparison.one_core:
-        _take_one_core()
+        _as_optimizers_are_trained()
     setting = asdict(comparison.setting(folder, _images))
     error = _gradient_error(comparison, folder, {**setting, "dtype": "float64"})
     print(f"the meta-gradients differ by {error:.1e} of the largest element", flush=True)
@@ -195,7 +195,7 @@ def _hierarchical_rnn() -> dict[str, Any]:
         "stacked": {"stacked": True, "xla": False},
         "one_by_one": {"stacked": False, "xla": False},
     }
-    _take_one_core()
+    _as_optimizers_are_trained()
     results = {}
     with contextlib.ExitStack() as stack:
         workers = {
@@ -244,8 +244,12 @@ def _images() -> ImageClasses:
     return load_image_classes(FLAGS.dataset, 28, 1, FLAGS.data_dir)
 
 
-def _take_one_core() -> None:
-    """Keeps this process, and those that it starts from now on, to one core."""
+def _as_optimizers_are_trained() -> None:
+    """Keeps the processes that are started from now on to one core, and to oneDNN.
+
+    That is how tools/train_optimizer.py has TensorFlow compute; PyTorch has oneDNN anyway.
+    """
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 

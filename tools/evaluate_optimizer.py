@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def run() -> None:
-    program.start(main)
+    program.start(main, onednn=True)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,6 @@ from pathlib import Path
 
 # TensorFlow reads this when it is imported: only its errors are for the user of a binary.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# So is this: for the few small images of a task TensorFlow's own convolutions take 0.8 of oneDNN's
-# time (measured by tools/benchmark.py's meta-step).
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from absl import app, flags, logging
 
@@ -34,8 +31,17 @@ BAD_INPUT = 2
 NOT_FINITE = 3
 
 
-def start(main: Callable[[], None]) -> None:
-    """Runs a binary: `main` with the flags parsed, then the process ends."""
+def start(main: Callable[[], None], onednn: bool = False) -> None:
+    """Runs a binary: `main` with the flags parsed, then the process ends.
+
+    Args:
+        main: what to run; before it nothing has imported TensorFlow.
+        onednn: whether TensorFlow is to compute with oneDNN. For the few small images of a task its
+            own convolutions take 0.8 of oneDNN's time (measured by tools/benchmark.py's meta-step);
+            the products of learned optimizers on thousands of weights take 0.8 of its own with
+            oneDNN.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn else "0")
     # Libraries tell through absl what they are about to try; warnings still show.
     flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(lambda _: _guarded(main), flags_parser=_parse)

@@ -259,7 +259,7 @@ def _lengths():
 
 
 def run() -> None:
-    program.start(main)
+    program.start(main, onednn=True)
 
 
 if __name__ == "__main__":

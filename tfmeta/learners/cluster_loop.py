@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import distributed
+from tfmeta import distributed, engine
 from tfmeta.clustering import schedule
 from tfmeta.clustering.schedule import Kind, Part
 from tfmeta.errors import ArgumentError
@@ -28,6 +28,8 @@ class ClusterLoop:
     In a meta-iteration problems of all families are trained from their start. Families that are
     alike form a cluster; clusters run side by side, a group of them on each rank, and the rule
     moves by the mean of what they want. The groups take equal time, by the times measured so far.
+    All clusters begin at the same parameters, so the order in which a rank takes them, which the
+    paper leaves open, makes no difference but for rounding.
 
     Args:
         learner: compiled; every rank has the same.
@@ -226,20 +228,10 @@ class ClusterLoop:
         family = self.families[part.kind]
 
         def begin(step, first, last):
-            tasks = family.batch(step, first, last)
+            tasks = engine.of_count(family.batch(step, first, last), part.tasks)
             return tasks, self.learner.start(family, tasks)
 
-        def begin_compiled(step, first, last):
-            tasks, carried = begin(step, first, last)
-            # XLA has to know how many they are.
-            return tf.nest.map_structure(
-                lambda tensor: tf.ensure_shape(tensor, [part.tasks, *tensor.shape[1:]]),
-                (tasks, carried),
-            )
-
-        graph = self.learner.graph(
-            ("begin", *self._key(part)), begin_compiled if self.learner.xla else begin
-        )
+        graph = self.learner.graph(("begin", family, part.tasks), begin)
         started = time.perf_counter()
         tasks, carried = graph(tf.constant(step), tf.constant(part.start), tf.constant(part.stop))
         carried.first_loss.numpy()  # the time is that of the work, not of its start
@@ -259,7 +251,7 @@ class ClusterLoop:
             ]
             return total, unroll.carried
 
-        graph = self.learner.graph(("unroll", *self._key(part)), unroll)
+        graph = self.learner.graph(("unroll", self.families[part.kind], part.tasks), unroll)
         tasks, carried = running
         started = time.perf_counter()
         total, carried = graph(
@@ -275,10 +267,6 @@ class ClusterLoop:
         self.busy += seconds
         self._clock[part.kind] += (seconds, part.tasks * steps)
         return total, (tasks, carried)
-
-    def _key(self, part):
-        """What graphs are built for: but for XLA, one graph serves any number of problems."""
-        return self.families[part.kind], part.tasks if self.learner.xla else None
 
     # Times.
 

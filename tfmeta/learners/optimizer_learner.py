@@ -334,7 +334,7 @@ class OptimizerLearner(keras.Model):
         mine = share(meta_batch, distributed.rank(), distributed.size())
 
         def start(step):
-            tasks = problems.batch(step, mine.start, mine.stop)
+            tasks = engine.of_count(problems.batch(step, mine.start, mine.stop), len(mine))
             return tasks, self.start(problems, tasks)
 
         def update(tasks, carried, first_step, steps):
