@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tfmeta.lasting import first_lasting
 from tfmeta.run_folder import write_whole
 
 _SECONDS_BETWEEN_LOOKS = 0.01
@@ -125,12 +126,10 @@ class Runs:
         from tfmeta.learners.unroll_lengths import FixedUnrolls
         from tfmeta.updates import HierarchicalRNN
 
-        loops = [self._loop(**cell)]
+        cells = [cell]
         if max(cell["clusters"]) == 0:
-            loops = [
-                self._loop(**{**cell, "families": [family], "clusters": [0]})
-                for family in cell["families"]
-            ]
+            cells = [{**cell, "families": [name], "clusters": [0]} for name in cell["families"]]
+        loops = [self._loop(**cell) for cell in cells]
         learner = loops[0].learner
         lengths = FixedUnrolls(problem_steps, UNROLL)(0)
         for loop in loops:
@@ -253,10 +252,8 @@ def _settle(loop: Any, lengths: Any) -> None:
 
 def reached(curve: list[Any], target: float) -> float | None:
     """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
-    for first, *others in zip(curve, curve[1:], curve[2:], strict=False):
-        if all(accuracy >= target for _, _, accuracy in (first, *others)):
-            return first[0]
-    return None
+    place = first_lasting([accuracy for _, _, accuracy in curve], target)
+    return None if place is None else curve[place][0]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfmeta import distributed
 from tfmeta.evaluation import interval95
+from tfmeta.lasting import first_lasting
 from tfmeta.learners.cluster_loop import ClusterLoop
 from tfmeta.learners.optimizer_learner import OptimizerLearner
 from tfmeta.learners.unroll_lengths import Lengths
@@ -126,7 +127,5 @@ def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float]
     Returns:
         The `step` and the `seconds` of training until then; None if it did not.
     """
-    for first, *others in zip(rows, rows[1:], rows[2:], strict=False):
-        if all(row["validation"]["accuracy"] >= accuracy for row in (first, *others)):
-            return {"step": first["step"], "seconds": first["seconds"]}
-    return None
+    place = first_lasting([row["validation"]["accuracy"] for row in rows], accuracy)
+    return None if place is None else {name: rows[place][name] for name in ("step", "seconds")}
