@@ -13,7 +13,7 @@ import pytest
 import tfmeta.learners  # noqa: F401  a saved learner is found by its registered name
 
 PROGRAM = Path(__file__).parent / "ranks" / "learn.py"
-SEVERAL = [2, 3, pytest.param(4, marks=pytest.mark.slow)]
+SEVERAL = [2, *(pytest.param(ranks, marks=pytest.mark.slow) for ranks in (3, 4))]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 

@@ -11,8 +11,7 @@ and never mixed:
   tasks, of the baseline, of each acceleration alone, and of all together;
 - the time of training, on one problem of each type at a time, until unseen softmax regressions
   reach 65 % of accuracy, and 90 % of what tuned Adam gains over the untrained rule: of the
-  baseline, of the compiled baseline, of all together, and of a copy of the rule for each cluster,
-  compiled, on two ranks; each with the meta-rate that suits it.
+  baseline, of the compiled baseline, and of all together, each with the meta-rate that suits it.
 
 The forms take turns; what counts is the median of their ratios. Results are kept in the output
 folder after every cell, and a second start goes on where the first has stopped. The last line on
@@ -36,6 +35,15 @@ from tfmeta.errors import ArgumentError
 from tfmeta.run_folder import write_whole
 from tfmeta.tools import program
 from tfmeta.tools.cluster_job import UNROLL, reached
+from tfmeta.tools.cluster_results import (
+    FAMILIES,
+    FORMS,
+    PAPER_CLUSTERS,
+    TARGET,
+    TRAINED,
+    summarised,
+    targets,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
@@ -46,54 +54,14 @@ flags.DEFINE_list(
     "measures", ["task_step", "accuracy"], "What to measure: task_step, accuracy, or both."
 )
 
-# One family of each of the paper's types: softmax regression, quadratic, functions of two
-# variables, bowl, fully connected network. The table takes the first two, three, four, five.
-FAMILIES = (
-    "softmax_regression_10",
-    "quadratic_normal_20",
-    "rosenbrock",
-    "bowl_5_turned_45",
-    "fully_connected_8_8_5",
-)
 _PROBLEMS = 7  # of a family, in the table: 35 tasks with all five
 _TASKS = (5, 10, 15, 20, 25, 30, 35)
-_BATCHES = 4  # of parallel batches
 _SECONDS = 0.7  # that a form's turn lasts, about: at most 15 seconds for a cell's block
 
-_SEQUENTIAL = {"within_cluster": "update", "cluster_groups": "whole", "one_cluster": True}
-_TOGETHER = {"within_cluster": "accumulate", "cluster_groups": "split"}
-_PLAIN = {"ranks": 1, "stacked": False, "xla": False, "batches": 1}
-FORMS: dict[str, dict[str, Any]] = {
-    "baseline": {**_PLAIN, **_SEQUENTIAL},
-    "compiled": {**_PLAIN, **_SEQUENTIAL, "xla": True},
-    "parallel_batches": {**_PLAIN, **_SEQUENTIAL, "batches": _BATCHES},
-    "stacked": {**_PLAIN, **_TOGETHER, "stacked": True},
-    "one_rank": {**_PLAIN, **_TOGETHER},
-    "two_ranks": {**_PLAIN, **_TOGETHER, "ranks": 2},
-    "two_ranks_whole": {**_PLAIN, **_TOGETHER, "ranks": 2, "cluster_groups": "whole"},
-    "all_on_one_rank": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True},
-    "all": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True, "ranks": 2},
-}
-TRAINED: dict[str, dict[str, Any]] = {
-    **{form: FORMS[form] for form in ("baseline", "compiled", "all")},
-    "copies": {
-        **_PLAIN,
-        "xla": True,
-        "ranks": 2,
-        "within_cluster": "update",
-        "cluster_groups": "whole",
-    },
-}
 _PROBLEM_STEPS = 100
 _EVALUATED = 5  # problems of each of the four sizes
-_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-
-# Of the paper: seconds of the base and of the optimised form by number of clusters; overall
-# speed-up by number of tasks, read off its plot.
-PAPER_CLUSTERS = {2: 1.75, 3: 2.12, 4: 2.31, 5: 1.76}
-PAPER_TASKS = {5: 1.72, 10: 3.44, 15: 4.09, 20: 3.34, 25: 3.73, 30: 3.65, 35: 3.60}
-TARGET = 65.0  # per cent
-_GAIN = 0.9  # of tuned Adam's
+_EVALUATE_EVERY = (0.1, 0.05)  # seconds, and share of those so far
+_RATES = (3e-3, 1e-2, 3e-2, 1e-1)
 
 
 def main() -> None:
@@ -192,7 +160,7 @@ def _cell(jobs: dict[int, "Job"], clusters: int, problems: int) -> dict[str, Any
 
 
 def _request(form: str, families: tuple[str, ...], problems: int) -> dict[str, Any]:
-    how = dict({**FORMS, **TRAINED}[form])
+    how = dict(FORMS[form])
     del how["ranks"]
     one_cluster = how.pop("one_cluster", False)
     clusters = [0] * len(families) if one_cluster else list(range(len(families)))
@@ -204,12 +172,6 @@ def _accuracies(jobs: dict[int, "Job"]) -> dict[str, float]:
     accuracies = jobs[1].call("accuracies", problem_steps=_PROBLEM_STEPS, problems=_EVALUATED)
     print("  " + ", ".join(f"{name} {value:.1f} %" for name, value in accuracies.items()))
     return accuracies
-
-
-def targets(known: dict[str, Any]) -> dict[str, float]:
-    """The accuracies to reach, in per cent, by name."""
-    untrained, adam = known["accuracies"]["untrained"], known["accuracies"]["adam"]
-    return {"65": TARGET, "adam": untrained + _GAIN * (adam - untrained)}
 
 
 def _best_rate(jobs: dict[int, "Job"], form: str, results: Results) -> float:
@@ -228,10 +190,10 @@ def _training(
     jobs: dict[int, "Job"], form: str, seed: int, results: Results, rate: float | None = None
 ) -> dict[str, Any]:
     """A training to the first target where the rate is tuned, else to all of them."""
-    training = jobs[TRAINED[form]["ranks"]].call(
+    training = jobs[FORMS[form]["ranks"]].call(
         "learn",
         problem_steps=_PROBLEM_STEPS,
-        evaluate_every=0.1,
+        evaluate_every=_EVALUATE_EVERY,
         problems_of_type=_EVALUATED,
         target=TARGET if rate else max(targets(results.known).values()),
         limit=FLAGS.limit,
@@ -247,71 +209,6 @@ def _training(
         flush=True,
     )
     return training
-
-
-def summarised(known: dict[str, Any]) -> dict[str, Any]:
-    """The figures of the whole, from what was measured; None for what was not."""
-    summary: dict[str, Any] = {"clusters": {}, "tasks": {}}
-    for kind, numbers in (("clusters", PAPER_CLUSTERS), ("tasks", PAPER_TASKS)):
-        for number in numbers:
-            cell = known.get(f"{kind}_{number}")
-            if cell:
-                summary[kind][number] = {
-                    form: _ratio(cell, "baseline", form) for form in FORMS if form != "baseline"
-                }
-    whole = known.get(f"clusters_{len(FAMILIES)}")
-    if whole:
-        summary["speedup_graph"] = _ratio(whole, "baseline", "all")["median"]
-        summary["speedup_compiled"] = _ratio(whole, "compiled", "all")["median"]
-        summary["two_ranks"] = _ratio(whole, "all_on_one_rank", "all")["median"]
-        summary["two_ranks_graph"] = _ratio(whole, "one_rank", "two_ranks")["median"]
-        summary["idle_share"] = _idle(whole["all"])
-        summary["idle_share_graph"] = _idle(whole["two_ranks"])
-        summary["idle_share_whole"] = _idle(whole["two_ranks_whole"])
-    if "accuracies" in known:
-        summary["rates"] = {form: known.get(f"rate_{form}") for form in TRAINED}
-        for name, target in targets(known).items():
-            summary[f"to_{name}"] = {"target": target, **_to_accuracy(known, target)}
-        summary["speedup_to_accuracy"] = summary["to_65"]["speedup"]
-    return summary
-
-
-def _to_accuracy(known: dict[str, Any], target: float) -> dict[str, Any]:
-    """Seconds of training of each form, by seed; and how much sooner the best form is there."""
-    mark = "training_all_"
-    seeds = [name.removeprefix(mark) for name in sorted(known) if name.startswith(mark)]
-    seconds: dict[str, list[float | None]] = {
-        form: [
-            reached(known[f"training_{form}_{seed}"]["curve"], target)
-            for seed in seeds
-            if f"training_{form}_{seed}" in known
-        ]
-        for form in TRAINED
-    }
-
-    def speedup(slow: str, fast: str) -> float | None:
-        pairs = list(zip(seconds[slow], seconds[fast], strict=False))
-        ratios = [a / b for a, b in pairs if a and b]
-        return statistics.median(ratios) if len(ratios) == len(pairs) > 0 else None
-
-    return {
-        "seconds": seconds,
-        "speedup": speedup("baseline", "all"),
-        "speedup_compiled": speedup("compiled", "all"),
-        "speedup_copies": speedup("baseline", "copies"),
-    }
-
-
-def _ratio(cell: dict[str, Any], slow: str, fast: str) -> dict[str, float]:
-    """How many times as fast one form is as another: over the blocks, median and range."""
-    pairs = zip(cell[slow]["seconds"], cell[fast]["seconds"], strict=True)
-    ratios = [a / b for a, b in pairs]
-    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-
-
-def _idle(form: dict[str, Any]) -> float:
-    """The mean share of a meta-iteration in which a rank waits for the other: median of blocks."""
-    return statistics.median(1 - sum(busy) / (len(busy) * max(busy)) for busy in form["busy"])
 
 
 class Job:

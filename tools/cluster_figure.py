@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from tfmeta import drawing
 from tfmeta.drawing import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SMALL
-from tfmeta.tools.benchmark_clusters import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET
+from tfmeta.tools.cluster_results import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET
 
 _COLOURS = dict(
     zip(
@@ -76,7 +76,7 @@ def _ratios(cell: Mapping[str, Any], form: str) -> list[float]:
 
 
 def _draw_trainings(axes: Axes, known: Mapping[str, Any]) -> None:
-    colours = {"baseline": INK, "compiled": ORANGE, "all": BLUE, "copies": GREEN}
+    colours = {"baseline": INK, "compiled": ORANGE, "all": BLUE}
     for form, colour in colours.items():
         names = [name for name in known if name.startswith(f"training_{form}_")]
         for number, name in enumerate(names):

@@ -21,6 +21,7 @@ UNROLL = 20
 # Problems of training number seed have the addresses from so many times the seed.
 _STEPS_OF_A_SEED = 1_000_000
 _EVALUATION_SEED = 1
+_PACKINGS = 4  # at most, before times are taken
 
 
 def main(folder: Path) -> None:
@@ -93,7 +94,7 @@ class Runs:
     def learn(
         self,
         problem_steps: int,
-        evaluate_every: float,
+        evaluate_every: tuple[float, float],
         problems_of_type: int,
         target: float,
         limit: float,
@@ -110,7 +111,8 @@ class Runs:
 
         Args:
             problem_steps: of a problem, in training and in evaluation.
-            evaluate_every: how many seconds of training lie between two evaluations, about.
+            evaluate_every: how many seconds of training lie between two evaluations, at least;
+                and what share of those so far.
             problems_of_type: problems of each of the four sizes, in an evaluation.
             target: in per cent.
             limit: seconds of training after which to give up.
@@ -149,7 +151,8 @@ class Runs:
         while seconds < limit and reached(curve, target) is None:
             began = seconds
             # Rank 0 decides for all when it is time.
-            while distributed.gather_objects(seconds - began < evaluate_every)[0]:
+            least = max(evaluate_every[0], evaluate_every[1] * began)
+            while distributed.gather_objects(seconds - began < least)[0]:
                 started = time.perf_counter()
                 loops[step % len(loops)](_STEPS_OF_A_SEED * seed + step, lengths)
                 seconds += time.perf_counter() - started
@@ -242,12 +245,17 @@ def _accuracy(minimisers: list[Any], problems: int) -> float:
 
 
 def _settle(loop: Any, lengths: Any) -> None:
-    """Traces the graphs and packs the groups by their times."""
-    for step in range(2):
-        loop(step, lengths)
-    if loop.comparisons[-1]["packed_anew"]:
-        for step in range(2, 4):
+    """Traces the graphs and packs the groups by their times, until that changes nothing.
+
+    From then on the groups stay as they are: another packing would have a rank trace and compile
+    what it has not run before, within the time that is measured.
+    """
+    for packing in range(_PACKINGS):
+        for step in range(2 * packing, 2 * packing + 2):
             loop(step, lengths)
+        if not loop.comparisons[-1]["packed_anew"]:
+            break
+    loop.pack = lambda *_: loop.schedule
 
 
 def reached(curve: list[Any], target: float) -> float | None:

@@ -57,8 +57,9 @@ def define_few_shot() -> None:
     flags.DEFINE_enum(
         "routing",
         "hard",
-        ["hard", "soft"],
-        "Whether a task starts from the initialisation of the nearest cluster or from a mixture.",
+        ["hard", "soft", "fit"],
+        "Whether a task starts from the initialisation of the nearest cluster, from a mixture, or "
+        "from the one that fits its support set best.",
     )
 
 
@@ -81,6 +82,10 @@ def check_few_shot() -> None:
             "clustering",
             "label",
             f"the tasks of {FLAGS.dataset} carry no label; mix data sets with +, or take another.",
+        )
+    if FLAGS.routing == "fit" and FLAGS.cluster_start == "shared":
+        raise ArgumentError(
+            "routing", "fit", "one start for all fits alike; give --cluster_start=own."
         )
     if FLAGS.num_clusters is not None and FLAGS.num_clusters > FLAGS.cluster_pool:
         raise ArgumentError(

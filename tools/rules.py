@@ -20,19 +20,28 @@ def define(default: str, rules: list[str]) -> None:
     define_positive("output_scale", 0.1, "Factor of the LSTM's output.")
 
 
-def rule(learning_rate: float = 0.01):
+def rule(learning_rate: float = 0.01, inner_steps: int = 1):
     """The rule that the flags name.
 
     Args:
-        learning_rate: of gradient descent, and the first one of Meta-SGD.
+        learning_rate: of gradient descent, and the first one of learned rates.
+        inner_steps: that have learned rates of their own.
     """
-    from tfmeta.updates import CoordinatewiseLSTM, GradientDescent, HierarchicalRNN, MetaSGD
+    from tfmeta.updates import (
+        CoordinatewiseLSTM,
+        GradientDescent,
+        HierarchicalRNN,
+        LayerRates,
+        MetaSGD,
+    )
 
     match FLAGS.update_rule:
         case "gradient_descent":
             return GradientDescent(learning_rate)
         case "meta_sgd":
             return MetaSGD(learning_rate)
+        case "layer_rates":
+            return LayerRates(learning_rate, inner_steps)
         case "lstm":
             return CoordinatewiseLSTM(
                 inputs=FLAGS.lstm_inputs,

@@ -19,7 +19,10 @@ FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(options)
 flags.adopt_module_key_flags(outer_loop)
 clusters.define_few_shot()
-rules.define("gradient_descent", ["gradient_descent", "meta_sgd", "lstm", "hierarchical_rnn"])
+rules.define(
+    "gradient_descent",
+    ["gradient_descent", "meta_sgd", "layer_rates", "lstm", "hierarchical_rnn"],
+)
 
 _NAMES = (
     *options.NAMES,
@@ -38,7 +41,9 @@ _NAMES = (
     *("stacked", "steps", "validation_episodes"),
 )
 program.define_positive(
-    "inner_learning_rate", 0.4, "Rate of the inner gradient descent, the first one of meta_sgd."
+    "inner_learning_rate",
+    0.4,
+    "Rate of the inner gradient descent, the first one of learned rates.",
 )
 program.define_count("inner_steps", 1, 1, "Inner steps in training.")
 program.define_count("filters", 64, 1, "Filters of each convolution.")
@@ -87,7 +92,7 @@ def main() -> None:
         first_order=FLAGS.first_order,
         test_inner_steps=FLAGS.test_inner_steps,
         stacked=FLAGS.stacked,
-        update_rule=rules.rule(FLAGS.inner_learning_rate),
+        update_rule=rules.rule(FLAGS.inner_learning_rate, FLAGS.inner_steps),
     )
     _compile(learner)
     main_rank = distributed.is_main()

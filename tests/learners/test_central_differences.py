@@ -222,6 +222,7 @@ RULES = {
     "adam": lambda: updates.Adam(0.3),
     "rmsprop": lambda: updates.RMSprop(0.3),
     "meta_sgd": lambda: updates.MetaSGD(0.3),
+    "layer_rates": lambda: updates.LayerRates(0.3, 2),
     "lstm": lambda: updates.CoordinatewiseLSTM(units=4, output_scale=1.0),
     "hierarchical_rnn": lambda: updates.HierarchicalRNN(sizes=(3, 4, 4)),
 }

@@ -106,6 +106,7 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
     [
         ("adapted_weights", "hard"),
         ("gradient", "soft"),
+        ("adapted_weights", "fit"),
         pytest.param("adapted_weights", "soft", marks=pytest.mark.slow),
         pytest.param("gradient", "hard", marks=pytest.mark.slow),
     ],
@@ -133,6 +134,40 @@ def test_a_task_trains_the_start_of_its_cluster_alone():
         for k in range(6)
     ]
     assert moved == [k == mine[0] for k in range(6)]
+
+
+def test_a_task_trains_the_rule_of_its_cluster_alone():
+    made = learner(
+        clustering="label", num_clusters=6, update_rule=tfmeta.updates.LayerRates(0.01, 1)
+    )
+    made.fit_clusters(batches(100, 1, 60))
+    (tasks,) = batches(steps=1)
+    mine = np.argmax(made.memberships(tasks), axis=1)
+    made.fit(tf.data.Dataset.from_tensors({n: t[:1] for n, t in tasks.items()}), verbose=0)
+    rates = made.starts[-1].numpy()
+    assert rates.shape == (6, 1)
+    assert np.flatnonzero(rates[:, 0] != np.float32(np.log(0.01))) == [mine[0]]
+
+
+def test_a_task_goes_where_its_support_set_is_fitted_best():
+    """Adapted from each start by hand, after the starts have been moved apart."""
+    made = learner(num_clusters=3, routing="fit", inner_steps=2)
+    made.fit_clusters(batches(100, 1, 30))
+    random = np.random.default_rng(0)
+    for start in made.starts:
+        start.assign_add(0.5 * random.normal(size=start.shape))
+    (tasks,) = batches(steps=1)
+    losses = np.zeros([12, 3])
+    for number in range(3):
+        model = keras.models.clone_model(made.model)
+        model.set_weights([start.numpy()[number] for start in made.starts])
+        plain = tfmeta.MAML(model, inner_learning_rate=0.01, inner_steps=2)
+        plain.compile(loss="mse")
+        for task in range(12):
+            x, y = tasks["support_x"][task], tasks["support_y"][task]
+            losses[task, number] = np.mean((plain.adapt(x, y)(x) - y) ** 2)
+    assert len(set(losses.argmin(axis=1))) > 1
+    np.testing.assert_array_equal(np.argmax(made.memberships(tasks), axis=1), losses.argmin(axis=1))
 
 
 def test_clusters_keep_their_numbers_when_they_are_formed_anew():
@@ -188,7 +223,8 @@ def test_adapts_to_a_task_from_the_start_of_its_cluster():
         ({"num_clusters": 0}, "num_clusters=0: give a whole number of at least 1"),
         ({"cluster_algorithm": "dbscan"}, "cluster_algorithm=dbscan: give one of"),
         ({"cluster_start": "none"}, "cluster_start=none: give one of own, shared"),
-        ({"routing": "random"}, "routing=random: give one of hard, soft"),
+        ({"routing": "random"}, "routing=random: give one of hard, soft, fit"),
+        ({"routing": "fit", "cluster_start": "shared"}, "routing=fit: one start for all"),
         ({"average_over": "ranks"}, "average_over=ranks: give one of clusters, tasks"),
     ],
 )

@@ -148,9 +148,8 @@ def test_resume_without_a_run(run, small, tmp_path):
 
 
 def test_existing_run(run, small, tmp_path):
-    """Another run's folder, other model flags, and a checkpoint of another shape are refused; what
-    is there stays as it is."""
-    folder, other = tmp_path / "run", tmp_path / "other"
+    """Another run's folder and other model flags are refused; what is there stays as it is."""
+    folder = tmp_path / "run"
     assert run(TRAIN, *small, f"--output_dir={folder}").returncode == 0
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -164,6 +163,11 @@ def test_existing_run(run, small, tmp_path):
     assert_refused(result, "--ways", 3)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
+
+@pytest.mark.slow
+def test_checkpoints_of_another_shape(run, small, tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    assert run(TRAIN, *small, f"--output_dir={folder}").returncode == 0
     flags = [*small, "--filters=8", f"--output_dir={other}"]
     assert run(TRAIN, *flags).returncode == 0
     for path in folder.glob("checkpoints/*"):

@@ -151,6 +151,7 @@ def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(problem, lstm, tm
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * np.abs(b).max())
 
 
+@pytest.mark.slow
 def test_our_lstm_trains(lstm):
     with Worker(sys.executable, "tfmeta_lstm") as ours:
         ours.call("build", **lstm("quadratics"))

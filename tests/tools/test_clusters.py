@@ -51,8 +51,6 @@ def test_mixed_images(run, characters, tmp_path):
     flags += ["--clustering=label", "--num_clusters=2", "--cluster_pool=30"]
     results = results_of(run(TOOLS / "train.py", *flags, f"--output_dir={tmp_path}/run"))
     assert results["adjusted_rand_index"] == 1.0
-    evaluated = results_of(run(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/run"))
-    assert evaluated["accuracy"] == pytest.approx(results["accuracy"])
 
 
 @pytest.mark.parametrize(
@@ -64,6 +62,10 @@ def test_mixed_images(run, characters, tmp_path):
         (["--clustering=gradient", "--num_clusters=501"], "--num_clusters=501: there are 500"),
         (["--clustering=gradient", "--pretrain_steps=9000"], "--pretrain_steps=9000: clusters"),
         (["--clustering=label"], "--clustering=label: the tasks of sinusoid carry no label"),
+        (
+            ["--clustering=gradient", "--routing=fit", "--cluster_start=shared"],
+            "--routing=fit: one start for all fits alike; give --cluster_start=own",
+        ),
         (["--dataset=glyphs+"], "--dataset"),
     ],
 )

@@ -23,7 +23,7 @@ def images_in_parts(tmp_path_factory):
 
 # The others differ from these in a few numbers; and building the graphs of five types of problems
 # takes most of a minute.
-QUICK = ("quickstart", "mini_imagenet_5w5s", "sinusoid_5shot", "lstm_quadratic")
+QUICK = ("quickstart", "sinusoid_5shot", "lstm_quadratic")
 QUICK += ("six_families_clustered", "lstm_image_network")
 
 

@@ -35,7 +35,11 @@ def _kill_all(process):
 
 @pytest.mark.parametrize(
     ("ranks", "data"),
-    [(1, "images"), (3, "regression"), pytest.param(3, "images", marks=pytest.mark.slow)],
+    [
+        (1, "images"),
+        pytest.param(3, "regression", marks=pytest.mark.slow),
+        pytest.param(3, "images", marks=pytest.mark.slow),
+    ],
 )
 def test_killed_and_resumed_equals_uninterrupted(
     horovodrun, small, weights_of, ranks, data, tmp_path

@@ -10,12 +10,16 @@ import pytest
 TOOLS = Path(__file__).parents[2] / "tools"
 RULES = {
     "meta_sgd": "MetaSGD",
+    "layer_rates": "LayerRates",
     "lstm": "CoordinatewiseLSTM",
     "hierarchical_rnn": "HierarchicalRNN",
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n == "meta_sgd" else ()) for n in RULES],
+)
 def test_a_run_with_a_learned_rule(run, small, name, tmp_path):
     """It trains, and its best checkpoint loads and evaluates to the same."""
     folder = tmp_path / "run"

@@ -19,6 +19,7 @@ RULES = {
     "rmsprop": lambda **dtype: updates.RMSprop(0.1, **dtype),
     "adam": lambda **dtype: updates.Adam(0.1, **dtype),
     "meta_sgd": lambda **dtype: updates.MetaSGD(0.1, **dtype),
+    "layer_rates": lambda **dtype: updates.LayerRates(0.1, 2, **dtype),
     "lstm": lambda **dtype: updates.CoordinatewiseLSTM(units=3, **dtype),
     "lstm_scaled": lambda **dtype: updates.CoordinatewiseLSTM(units=3, inputs="scaled", **dtype),
     "hierarchical_gru": lambda **dtype: updates.HierarchicalRNN("gru", (3, 4, 5), **dtype),

@@ -80,11 +80,35 @@ def test_rates_that_would_broadcast_to_other_weights_are_refused():
         rule.initial_state(rule.parameters(), [tf.zeros([3, 2])], None)
 
 
+def test_layer_rates_are_those_of_the_tensor_and_of_the_step():
+    rule = updates.LayerRates(0.5, 2, dtype="float64")
+    rule.build([(2,), ()])
+    assert [variable.shape for variable in rule.trainable_variables] == [(2,), (2,)]
+    np.testing.assert_array_equal(rule.parameters()[0], np.log([0.5, 0.5]))
+    parameters = [tf.math.log([0.5, 2.0]), tf.math.log([1.0, 4.0])]
+    weights, gradients = [tf.zeros([2]), tf.zeros([])], [tf.constant([1.0, -1.0]), tf.constant(1.0)]
+    state = rule.initial_state(parameters, weights, None)
+    # The third step takes the rates of the second.
+    for expected in (([-0.5, 0.5], -1.0), ([-2.5, 2.5], -5.0), ([-4.5, 4.5], -9.0)):
+        weights, state = rule.update(parameters, weights, gradients, state)
+        for weight, value in zip(weights, expected, strict=True):
+            np.testing.assert_allclose(weight, value, rtol=1e-6)
+
+
+def test_layer_rates_for_other_weights_are_refused():
+    rule = updates.LayerRates(0.5, 1)
+    rule.build([(2,)])
+    with pytest.raises(tfmeta.ArgumentError, match="weights=2: there are rates for 1"):
+        rule.initial_state(rule.parameters(), [tf.zeros([2]), tf.zeros([])], None)
+
+
 @pytest.mark.parametrize(
     ("rule", "arguments", "argument"),
     [
         (updates.GradientDescent, {"learning_rate": 0.0}, "learning_rate"),
         (updates.MetaSGD, {"learning_rate": -1.0}, "learning_rate"),
+        (updates.LayerRates, {"learning_rate": 0.0, "steps": 1}, "learning_rate"),
+        (updates.LayerRates, {"learning_rate": 0.1, "steps": 0}, "steps"),
         (updates.Momentum, {"learning_rate": float("nan")}, "learning_rate"),
         (updates.Momentum, {"learning_rate": 0.1, "momentum": 1.0}, "momentum"),
         (updates.RMSprop, {"learning_rate": float("inf")}, "learning_rate"),

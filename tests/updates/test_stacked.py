@@ -14,6 +14,7 @@ RULES = {
     "rmsprop": updates.RMSprop(0.1),
     "adam": updates.Adam(0.1),
     "meta_sgd": updates.MetaSGD(0.1, dtype="float64"),
+    "layer_rates": updates.LayerRates(0.1, 2, dtype="float64"),
     "lstm": updates.CoordinatewiseLSTM(units=3, dtype="float64"),
     "hierarchical_gru": updates.HierarchicalRNN("gru", (3, 4, 5), dtype="float64"),
     "hierarchical_lstm": updates.HierarchicalRNN("lstm", (3, 4, 5), dtype="float64"),

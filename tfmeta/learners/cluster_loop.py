@@ -225,13 +225,15 @@ class ClusterLoop:
     # Parts.
 
     def _begin(self, part, step):
-        family = self.families[part.kind]
+        family, count = self.families[part.kind], self._known_count(part)
 
         def begin(step, first, last):
-            tasks = engine.of_count(family.batch(step, first, last), part.tasks)
+            tasks = family.batch(step, first, last)
+            if count is not None:
+                tasks = engine.of_count(tasks, count)
             return tasks, self.learner.start(family, tasks)
 
-        graph = self.learner.graph(("begin", family, part.tasks), begin)
+        graph = self.learner.graph(("begin", family, count), begin)
         started = time.perf_counter()
         tasks, carried = graph(tf.constant(step), tf.constant(part.start), tf.constant(part.stop))
         carried.first_loss.numpy()  # the time is that of the work, not of its start
@@ -240,18 +242,17 @@ class ClusterLoop:
 
     def _unroll(self, part, running, total, done, steps, fixed):
         """Adds the meta-loss and its gradient, times the family's share, to those so far."""
+        family, count = self.families[part.kind], self._known_count(part)
 
         def unroll(tasks, carried, total, share, first_step, steps):
-            gradients, unroll = self.learner.own_gradient(
-                self.families[part.kind], tasks, carried, first_step, steps
-            )
+            gradients, unroll = self.learner.own_gradient(family, tasks, carried, first_step, steps)
             total = [
                 so_far + share * new
                 for so_far, new in zip(total, [unroll.loss, *gradients], strict=True)
             ]
             return total, unroll.carried
 
-        graph = self.learner.graph(("unroll", self.families[part.kind], part.tasks), unroll)
+        graph = self.learner.graph(("unroll", family, count), unroll)
         tasks, carried = running
         started = time.perf_counter()
         total, carried = graph(
@@ -267,6 +268,15 @@ class ClusterLoop:
         self.busy += seconds
         self._clock[part.kind] += (seconds, part.tasks * steps)
         return total, (tasks, carried)
+
+    def _known_count(self, part):
+        """The number of problems that a part's graph is built for; None if it does for any.
+
+        Problems that run as one are quicker where it is known, and so is one alone; those that run
+        one by one are not, and need no graph of their own for every packing.
+        """
+        known = part.tasks == 1 or self.families[part.kind].stackable
+        return part.tasks if known else None
 
     # Times.
 

@@ -24,15 +24,14 @@ class ClusteredMAML(MAML):
     the first steps pretrain a start for all. From then on a task belongs to the cluster
     nearest to its signature, and
 
-    - with `cluster_start="own"` each cluster has an initialisation of its own, which begins as the
-      pretrained one and is trained on the cluster's tasks (as in TSA-MAML, Zhou et al. 2021, which
-      begins with the centroids);
+    - with `cluster_start="own"` each cluster has an initialisation, and parameters of the update
+      rule, of its own, which begin as the pretrained ones and are trained on the cluster's tasks
+      (as in TSA-MAML, Zhou et al. 2021, which begins with the centroids);
     - with `cluster_start="shared"` all tasks go on sharing one, and clusters matter only for the
       mean over tasks.
 
     A new task is routed by its support set alone. All tasks of a meta-batch are run in one graph,
-    whatever their clusters. The update rule, and statistics that layers keep, belong to all
-    clusters.
+    whatever their clusters. Statistics that layers keep belong to all clusters.
 
     Args:
         model: see `MAML`.
@@ -45,8 +44,11 @@ class ClusteredMAML(MAML):
         num_clusters: how many; None for the number that the silhouette of the pool suggests.
         cluster_algorithm: see `clusters.fit`.
         cluster_start: `"own"` or `"shared"`.
-        routing: `"hard"`, to the nearest cluster; or `"soft"`: a task starts from a mixture of the
-            initialisations, weighted by the probability of each cluster, see `Clusters`.
+        routing: `"hard"`, to the nearest cluster; `"soft"`: a task starts from a mixture of the
+            initialisations, weighted by the probability of each cluster, see `Clusters`; or
+            `"fit"`, to the cluster from whose initialisation the inner steps fit the support set
+            best. Signatures then say only how clusters begin: each trains on the tasks that it fits
+            best, by hard expectation maximisation (for MAML, the soft one: Jerfel et al. 2019).
         average_over: `"clusters"`, each of which in a meta-batch counts once (Pimpalkhute et al.
             2021); or `"tasks"`, each of which counts once.
         signature_dims: numbers in a signature.
@@ -75,7 +77,7 @@ class ClusteredMAML(MAML):
             ("clustering", clustering, signatures.NAMES),
             ("cluster_algorithm", cluster_algorithm, clusters.ALGORITHMS),
             ("cluster_start", cluster_start, ("own", "shared")),
-            ("routing", routing, ("hard", "soft")),
+            ("routing", routing, ("hard", "soft", "fit")),
             ("average_over", average_over, ("clusters", "tasks")),
         ):
             if value not in known and not (argument == "clustering" and callable(value)):
@@ -83,6 +85,10 @@ class ClusteredMAML(MAML):
         for argument, count in (("num_clusters", num_clusters), ("signature_dims", signature_dims)):
             if count is not None and (type(count) is not int or count < 1):
                 raise ArgumentError(argument, count, "give a whole number of at least 1.")
+        if routing == "fit" and cluster_start == "shared":
+            raise ArgumentError(
+                "routing", routing, "one start for all fits alike; give cluster_start=own."
+            )
         self.clustering = clustering
         self.num_clusters = num_clusters
         self.cluster_algorithm = cluster_algorithm
@@ -153,7 +159,7 @@ class ClusteredMAML(MAML):
         if self.clustering == "label":
             return tf.cast(signatures.label(tasks), dtype)
         function = self._gradient if self.clustering == "gradient" else self._adapted
-        reference, functional = self._reference(), self._functional()
+        reference, functional = self._parted(self._reference()), self._functional()
 
         def flat(task):
             vectors = function(functional, reference, task)
@@ -165,20 +171,21 @@ class ClusteredMAML(MAML):
         return signatures.project(vectors, self.signature_dims, self.cluster_seed)
 
     def _gradient(self, functional, reference, task):
+        weights, _ = reference
         state = self._task_state(functional, functional.state(), task)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(reference)
+            tape.watch(weights)
             loss, *_ = functional.loss_on(
-                reference, state, task["support_x"], task["support_y"], training=True
+                weights, state, task["support_x"], task["support_y"], training=True
             )
-        return engine.gradients_of(tape, loss, reference)
+        return engine.gradients_of(tape, loss, weights)
 
     def _adapted(self, functional, reference, task):
-        learned = (reference, self.update_rule.parameters())
         *_, (adapted, _) = super().inner_loop(
-            functional, functional.state(), learned, task, self.test_inner_steps
+            functional, functional.state(), reference, task, self.test_inner_steps
         )
-        return [new - old for new, old in zip(adapted, reference, strict=True)]
+        weights, _ = reference
+        return [new - old for new, old in zip(adapted, weights, strict=True)]
 
     def memberships(self, tasks: engine.Tasks) -> tf.Tensor:
         """How much each task belongs to each cluster, [tasks, clusters]; 1 in all for each."""
@@ -187,6 +194,11 @@ class ClusteredMAML(MAML):
 
         def of_one():
             return tf.tile(tf.cast(present, self._dtype())[None], [count, 1])
+
+        def by_fit():
+            losses = self._support_losses(tasks)
+            losses = tf.where(present & tf.math.is_finite(losses), losses, np.inf)
+            return tf.one_hot(tf.argmin(losses, axis=1), present.shape[0], dtype=losses.dtype)
 
         def by_distance():
             differences = self.signatures(tasks)[:, None] - self.centroids
@@ -198,7 +210,26 @@ class ClusteredMAML(MAML):
             return tf.one_hot(tf.argmin(distances, axis=1), present.shape[0], dtype=distances.dtype)
 
         alone = tf.reduce_sum(tf.cast(present, tf.int32)) == 1
-        return tf.stop_gradient(tf.cond(alone, of_one, by_distance))
+        of_several = by_fit if self.routing == "fit" else by_distance
+        return tf.stop_gradient(tf.cond(alone, of_one, of_several))
+
+    def _support_losses(self, tasks):
+        """The loss of each support set after the inner steps from each start, [tasks, clusters]."""
+        functional, learned = self._functional(), self._parted(self._learned())
+        count, clusters = engine.count_of(tasks), self.present.shape[0]
+        pairs = {n: tf.repeat(t, clusters, axis=0) for n, t in signatures.seen(tasks).items()}
+        pairs["membership"] = tf.tile(tf.eye(clusters, dtype=self._dtype()), [count, 1])
+
+        def loss(pair):
+            *_, (adapted, state) = self.inner_loop(
+                functional, functional.state(), learned, pair, self.inner_steps
+            )
+            return functional.loss_on(
+                adapted, state, pair["support_x"], pair["support_y"], training=True
+            )[0]
+
+        losses = engine.for_each(loss, pairs, self.stacked, self.tasks_in_flight)
+        return tf.reshape(losses, [count, clusters])
 
     def _routed(self, tasks):
         """The tasks with their memberships, and with weights if clusters are averaged over."""
@@ -218,11 +249,13 @@ class ClusteredMAML(MAML):
 
     def inner_loop(self, functional, state, learned, task, steps):
         if self.cluster_start == "own":
-            starts, parameters = learned
             if "membership" not in task:
                 alone = {name: task[name][None] for name in signatures.seen(task)}
                 task = {**task, "membership": self.memberships(alone)[0]}
-            learned = [tf.tensordot(task["membership"], start, 1) for start in starts], parameters
+            learned = [
+                [tf.tensordot(task["membership"], tensor, 1) for tensor in tensors]
+                for tensors in learned
+            ]
         yield from super().inner_loop(functional, state, learned, task, steps)
 
     def meta_loss(self, tasks):
@@ -239,9 +272,7 @@ class ClusteredMAML(MAML):
 
     @property
     def trainable_variables(self):
-        if self.cluster_start == "shared":
-            return super().trainable_variables
-        return [*self.starts, *self.update_rule.trainable_variables]
+        return super().trainable_variables if self.cluster_start == "shared" else self.starts
 
     def build(self, input_shape=None):
         super().build(input_shape)
@@ -291,7 +322,7 @@ class ClusteredMAML(MAML):
         self.present.assign(np.arange(count) == 0)
         own = self.cluster_start == "own"
         self.starts, self.reference = [], []
-        for number, weight in enumerate(self.model.trainable_variables):
+        for number, weight in enumerate(self._pretrained()):
             if own:
                 shape = [count, *weight.shape]
                 start = variable(f"start{number:03d}", shape, weight.dtype, trainable=True)
@@ -305,22 +336,24 @@ class ClusteredMAML(MAML):
     def _dtype(self) -> tf.DType:
         return tf.as_dtype(self.model.trainable_variables[0].dtype)
 
+    def _pretrained(self) -> list[keras.Variable]:
+        """What all tasks begin with until there are clusters: weights and the rule's parameters."""
+        return [*self.model.trainable_variables, *self.update_rule.trainable_variables]
+
     def _reference(self) -> list[tf.Tensor]:
-        """Where signatures are taken: the pretrained weights, or the shared ones when clusters were
+        """Where signatures are taken: what was pretrained, or what all shared when clusters were
         last formed."""
-        variables = self.model.trainable_variables
-        if self.cluster_start == "shared":
-            variables = self.reference
+        variables = self.reference if self.cluster_start == "shared" else self._pretrained()
         return [tf.convert_to_tensor(variable.value) for variable in variables]
 
     def _take_reference(self) -> None:
         present = np.flatnonzero(self.present.numpy())
         if self.cluster_start == "shared":
-            pairs = zip(self.reference, self.model.trainable_variables, strict=True)
+            pairs = zip(self.reference, self._pretrained(), strict=True)
         elif len(present) == 1:
             first = present[0]
             starts = [start[first] for start in self.starts]
-            pairs = zip(self.model.trainable_variables, starts, strict=True)
+            pairs = zip(self._pretrained(), starts, strict=True)
         else:
             return
         for variable, value in pairs:

@@ -354,7 +354,7 @@ class OptimizerLearner(keras.Model):
             function: takes and gives nests of tensors.
         """
         if key not in self._graphs:
-            self._graphs[key] = tf.function(function, autograph=False)
+            self._graphs[key] = tf.function(function, autograph=False, reduce_retracing=True)
         return self._graphs[key]
 
     # What Keras asks of a model.

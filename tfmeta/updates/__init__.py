@@ -3,6 +3,7 @@
 from tfmeta.updates.adam import Adam
 from tfmeta.updates.gradient_descent import GradientDescent
 from tfmeta.updates.hierarchical_rnn import HierarchicalRNN
+from tfmeta.updates.layer_rates import LayerRates
 from tfmeta.updates.lstm import CoordinatewiseLSTM
 from tfmeta.updates.meta_sgd import MetaSGD
 from tfmeta.updates.momentum import Momentum
@@ -14,6 +15,7 @@ __all__ = [
     "CoordinatewiseLSTM",
     "GradientDescent",
     "HierarchicalRNN",
+    "LayerRates",
     "MetaSGD",
     "Momentum",
     "RMSprop",
