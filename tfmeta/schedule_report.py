@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from tfmeta import drawing
-from tfmeta.clustering.schedule import predicted
+from tfmeta.clustering.schedule import predicted, seconds_of
 from tfmeta.drawing import BLUE, GREEN, GREY, ORANGE, PINK, RED, SMALL, TINY
 
 # Of clusters, over again where there are more.
@@ -33,7 +33,7 @@ def _draw_timeline(axes: Axes, loop: Any) -> None:
         left = 0.0
         for part in parts:
             kind = loop.kinds[part.kind]
-            width = 1e3 * part.tasks * kind.seconds
+            width = 1e3 * seconds_of(part, loop.kinds)
             colour = _COLOURS[kind.cluster % len(_COLOURS)]
             axes.barh(rank, width, left=left, height=0.6, color=colour, edgecolor="white")
             name = loop.families[part.kind].name.replace("_", " ")

@@ -117,6 +117,19 @@ def test_a_costly_cluster_is_split_by_tasks():
     assert schedule.predicted(plan, kinds) == [6.0, 6.0]
 
 
+def test_a_cut_costs_a_start():
+    """11 = 5 + 6 against 5 + 1 + 4, where whole clusters would take 12 and 4."""
+    kinds = [Kind(0, 7, 1.0, start=5.0), Kind(1, 4, 1.0)]
+    plan = schedule.split(kinds, 2)
+    assert sorted(schedule.predicted(plan, kinds)) == [10.0, 11.0]
+
+
+def test_no_cluster_is_split_where_the_start_costs_more_than_is_saved():
+    """Whole clusters take 12 and 7; 11 and 18 would be the best cut."""
+    kinds = [Kind(0, 2, 1.0, start=10.0), Kind(1, 2, 1.0, start=5.0)]
+    assert sorted(schedule.predicted(schedule.split(kinds, 2), kinds)) == [7.0, 12.0]
+
+
 def test_a_rank_that_is_twice_as_fast_gets_twice_as_much():
     kinds = [Kind(0, 6, 1.0), Kind(1, 3, 1.0)]
     assert schedule.predicted(schedule.split(kinds, 2, [2.0, 1.0]), kinds) == [6.0, 3.0]

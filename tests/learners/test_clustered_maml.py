@@ -58,9 +58,29 @@ def test_before_there_are_clusters_training_is_plain(float64):
         made.fit(batches(), verbose=0)
     firsts = flat(start[0] for start in clustered.starts)
     np.testing.assert_allclose(firsts, flat(plain.trainable_variables), rtol=0, atol=1e-12)
-    # All clusters go on from there, with the optimizer's memory of it.
-    clustered.fit_clusters(batches(100, 1, 30))
-    for variable in [*clustered.starts, *clustered.optimizer.variables[2:]]:
+
+
+def test_clusters_begin_at_their_centroids(float64):
+    """At the mean of the weights adapted to their tasks, with the optimizer's memory of all."""
+    rule = tfmeta.updates.LayerRates(0.01, 1)
+    made = learner(clustering="label", num_clusters=6, update_rule=rule)
+    made.fit(batches(), verbose=0)
+    plain = keras.models.clone_model(made.model)
+    plain.set_weights([start.numpy()[0] for start in made.starts[:4]])
+    alone = tfmeta.MAML(plain, update_rule=rule)
+    alone.compile(loss="mse")
+    rule.set_weights([start.numpy()[0] for start in made.starts[4:]])
+    (tasks,) = batches(100, 1, 30)
+    _, labels = made.fit_clusters(batches(100, 1, 30))
+    adapted = [
+        flat(alone.adapt(tasks["support_x"][task], tasks["support_y"][task]).get_weights())
+        for task in range(30)
+    ]
+    for number in set(labels):
+        mean = np.mean([a for a, label in zip(adapted, labels, strict=True) if label == number], 0)
+        start = flat(start.numpy()[number] for start in made.starts[:4])
+        np.testing.assert_allclose(start, mean, rtol=0, atol=1e-12)
+    for variable in [*made.starts[4:], *made.optimizer.variables[2:]]:
         assert (variable.numpy() == variable.numpy()[:1]).all()
 
 

@@ -14,9 +14,9 @@ from tfmeta.errors import ArgumentError
 
 # Up to so many clusters the best packing is searched for.
 _EXACT = 16
-# No cluster is cut if without it the longest group takes no more than this times the mean: parts of
-# a cluster that runs as one cost more than their share of its tasks.
+# No cluster is cut if without it the longest group takes no more than this times the mean.
 _EVEN = 1.1
+_HALVINGS = 50  # of the interval in which the time of the longest rank is searched for
 
 
 class Kind(NamedTuple):
@@ -26,11 +26,13 @@ class Kind(NamedTuple):
         cluster: the number of the cluster.
         tasks: how many there are in a meta-iteration.
         seconds: predicted time of one of them.
+        start: predicted time of any number of them on a rank, beside that of each.
     """
 
     cluster: int
     tasks: int
     seconds: float
+    start: float = 0.0
 
 
 class Part(NamedTuple):
@@ -155,11 +157,12 @@ def whole(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = N
 
 
 def split(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = None) -> Schedule:
-    """A schedule whose ranks take equal time, but for half a task at each cut.
+    """A schedule whose ranks take equal time, as nearly as tasks can be cut apart.
 
-    Whole clusters, where their best packing leaves the longest rank within a tenth of the mean.
-    Else the clusters, in the order of that packing, are laid end to end and cut into pieces of
-    equal time (McNaughton 1959). The tasks of a kind stay together.
+    Whole clusters, where their best packing leaves the longest rank within a tenth of the mean, or
+    where cuts would cost more than they save. Else the clusters, in the order of that packing, are
+    laid end to end and cut so that the longest rank takes as little as can be (after McNaughton
+    1959, whose cuts cost nothing). The tasks of a kind stay together.
 
     Args:
         kinds: of all clusters; every cluster from 0 has one.
@@ -177,30 +180,57 @@ def split(kinds: Sequence[Kind], groups: int, speeds: Sequence[float] | None = N
     speed = np.ones(groups) if speeds is None else np.array(speeds)
     clusters = cluster_costs(kinds)
     packing = pack(clusters, min(groups, len(clusters)))
-    if groups <= len(clusters):
-        uncut = whole(kinds, groups)
-        taken = np.array(predicted(uncut, kinds)) / speed
-        if taken.max() <= _EVEN * taken.mean():
-            return uncut
     order = sorted(
         range(len(kinds)), key=lambda number: (packing[kinds[number].cluster], kinds[number])
     )
-    owners = np.repeat(order, [kinds[number].tasks for number in order])
-    seconds = np.array([kinds[number].seconds for number in owners])
-    # A task belongs to the rank in whose time its middle falls; and every rank has one.
-    middles = np.cumsum(seconds) - seconds / 2
-    ranks = np.arange(1, groups)
-    shares = np.cumsum(speed)
-    cuts = np.searchsorted(middles, seconds.sum() * shares[:-1] / shares[-1]) - ranks
-    cuts = np.clip(np.maximum.accumulate(cuts), 0, tasks - groups) + ranks
-    schedule: Schedule = []
-    done = [0] * len(kinds)
-    for mine in np.split(owners, cuts):
-        counts = {number: int(np.sum(mine == number)) for number in dict.fromkeys(mine.tolist())}
-        schedule.append([Part(n, done[n], done[n] + count) for n, count in counts.items()])
-        for number, count in counts.items():
-            done[number] += count
+    cut = _cut(kinds, order, speed)
+    if groups <= len(clusters):
+        uncut = whole(kinds, groups)
+        taken = np.array(predicted(uncut, kinds)) / speed
+        if taken.max() <= max(_EVEN * taken.mean(), *predicted(cut, kinds) / speed):
+            return uncut
+    return cut
+
+
+def _cut(kinds, order, speed):
+    """Kinds laid end to end in that order, and cut for the least time of the longest rank."""
+    low, high = 0.0, sum(cluster_costs(kinds)) / speed.min()
+    schedule = _filled(kinds, order, high * speed)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        found = _filled(kinds, order, middle * speed)
+        if found is None:
+            low = middle
+        else:
+            schedule, high = found, middle
     return schedule
+
+
+def _filled(kinds, order, capacities):
+    """What each rank can do within its time, one rank after the other; None if some is left."""
+    waiting = [(number, 0) for number in reversed(order)]
+    left = sum(kind.tasks for kind in kinds)
+    schedule: Schedule = []
+    for rank, room in enumerate(capacities):
+        parts = []
+        most = left - (len(capacities) - rank - 1)  # every rank to come needs a task
+        while waiting and most:
+            number, done = waiting.pop()
+            kind = kinds[number]
+            # Rounding must not cost a task.
+            fitting = int((room - kind.start) / kind.seconds * (1 + 1e-9))
+            count = min(kind.tasks - done, fitting, most)
+            if count > 0:
+                parts.append(Part(number, done, done + count))
+                room -= kind.start + count * kind.seconds
+                most, left, done = most - count, left - count, done + count
+            if done < kind.tasks:
+                waiting.append((number, done))
+                break
+        if not parts:
+            return None
+        schedule.append(parts)
+    return None if left else schedule
 
 
 def cluster_costs(kinds: Sequence[Kind]) -> list[float]:
@@ -208,13 +238,19 @@ def cluster_costs(kinds: Sequence[Kind]) -> list[float]:
     clusters = 1 + max(kind.cluster for kind in kinds)
     costs = [0.0] * clusters
     for kind in kinds:
-        costs[kind.cluster] += kind.tasks * kind.seconds
+        costs[kind.cluster] += kind.start + kind.tasks * kind.seconds
     return costs
 
 
 def predicted(schedule: Schedule, kinds: Sequence[Kind]) -> list[float]:
     """Seconds that each rank will take."""
-    return [sum(part.tasks * kinds[part.kind].seconds for part in parts) for parts in schedule]
+    return [sum(seconds_of(part, kinds) for part in parts) for parts in schedule]
+
+
+def seconds_of(part: Part, kinds: Sequence[Kind]) -> float:
+    """Predicted seconds of a part."""
+    kind = kinds[part.kind]
+    return kind.start + part.tasks * kind.seconds
 
 
 def idle_share(seconds: Sequence[float]) -> list[float]:

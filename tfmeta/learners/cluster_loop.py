@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import distributed, engine
-from tfmeta.clustering import schedule
+from tfmeta.clustering import costs, schedule
+from tfmeta.clustering.costs import Cost
 from tfmeta.clustering.schedule import Kind, Part
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner, mean_of_finite
@@ -90,10 +91,13 @@ class ClusterLoop:
         self.seed = seed
         self.comparisons: list[dict[str, Any]] = []
         self.busy = 0.0
-        self._clock = np.zeros([len(self.families), 2])  # seconds, and problem-steps they were for
+        # Seconds, and the steps they were for, by family and number of problems.
+        self._clock: dict[tuple[int, int], tuple[float, int]] = {}
+        # Seconds of a step of so many problems of each family, as last measured.
+        self._times: list[dict[int, float]] = [{} for _ in self.families]
         learner.optimizer.build(learner.trainable_variables)
         # Until there are times, every problem is taken to cost the same, on every rank.
-        self._costs = [1.0] * len(self.families)
+        self._costs = [Cost(0.0, 1.0)] * len(self.families)
         self._speeds = np.ones(distributed.size())
         self._uneven = False  # at the last comparison
         self._zeros = [
@@ -109,7 +113,7 @@ class ClusterLoop:
             clusters: the cluster of each family, numbered from 0.
         """
         self.kinds = [
-            Kind(int(cluster), self.problems, cost)
+            Kind(int(cluster), self.problems, cost.seconds, cost.start)
             for cluster, cost in zip(clusters, self._costs, strict=True)
         ]
         self.schedule = self.pack(self.kinds, distributed.size(), self._speeds.tolist())
@@ -140,7 +144,7 @@ class ClusterLoop:
         losses = run(parts, step, lengths)
         self._since += 1
         if self._since == 0:
-            self._clock[:] = 0.0
+            self._clock.clear()
         settled = self.comparisons and not self.comparisons[-1]["packed_anew"]
         if self._since == (_COMPARE_EVERY if settled else 1):
             self._compare(step, sum(lengths.steps))
@@ -266,7 +270,9 @@ class ClusterLoop:
         total[0].numpy()
         seconds = time.perf_counter() - started
         self.busy += seconds
-        self._clock[part.kind] += (seconds, part.tasks * steps)
+        key = part.kind, part.tasks
+        before = self._clock.get(key, (0.0, 0))
+        self._clock[key] = before[0] + seconds, before[1] + steps
         return total, (tasks, carried)
 
     def _known_count(self, part):
@@ -282,13 +288,17 @@ class ClusterLoop:
 
     def _compare(self, step, steps):
         """Tells the ranks each other's times, and packs anew if they differ."""
-        clocks = np.array(distributed.gather_objects(self._clock))
-        seconds, work = clocks.sum(axis=0).T
+        clocks = distributed.gather_objects(self._clock)
+        for (kind, tasks), (seconds, done) in _sum(clocks).items():
+            self._times[kind][tasks] = seconds / done
         # Without drawing the problems, which is a small part.
-        measured = clocks[:, :, 0].sum(axis=1) / self._since
+        measured = np.array([sum(s for s, _ in clock.values()) for clock in clocks]) / self._since
+        self._costs = [
+            Cost(*(steps * seconds for seconds in costs.fit(times))) for times in self._times
+        ]
         kinds = [
-            kind._replace(seconds=float(taken * steps / done))
-            for kind, taken, done in zip(self.kinds, seconds, work, strict=True)
+            kind._replace(seconds=cost.seconds, start=cost.start)
+            for kind, cost in zip(self.kinds, self._costs, strict=True)
         ]
         predicted = schedule.predicted(self.schedule, self.kinds)
         # Ranks differ in speed too, if only by what else their cores do.
@@ -310,9 +320,18 @@ class ClusterLoop:
             self.schedule = better
         self._uneven = uneven
         self.kinds = kinds
-        self._costs = [kind.seconds for kind in kinds]
-        self._clock[:] = 0.0
+        self._clock.clear()
         self._since = -1 if packed_anew else 0
+
+
+def _sum(clocks):
+    """Clocks of several ranks added up."""
+    total: dict[tuple[int, int], tuple[float, int]] = {}
+    for clock in clocks:
+        for key, (seconds, steps) in clock.items():
+            before = total.get(key, (0.0, 0))
+            total[key] = before[0] + seconds, before[1] + steps
+    return total
 
 
 def _assign(variables, tensors):

@@ -25,8 +25,9 @@ class ClusteredMAML(MAML):
     nearest to its signature, and
 
     - with `cluster_start="own"` each cluster has an initialisation, and parameters of the update
-      rule, of its own, which begin as the pretrained ones and are trained on the cluster's tasks
-      (as in TSA-MAML, Zhou et al. 2021, which begins with the centroids);
+      rule, of its own. When clusters are first formed, each begins with the mean of the weights
+      that the inner steps give to its tasks of the pool (TSA-MAML, Zhou et al. 2021); from there it
+      is trained on the tasks that are routed to it;
     - with `cluster_start="shared"` all tasks go on sharing one, and clusters matter only for the
       mean over tasks.
 
@@ -109,7 +110,7 @@ class ClusteredMAML(MAML):
         the tasks of the pool stay together.
 
         Args:
-            pool: batches of tasks.
+            pool: batches of tasks, gone through twice.
 
         Returns:
             The signatures of the pool, [tasks, signature_dims], and the cluster of each, [tasks];
@@ -133,6 +134,7 @@ class ClusteredMAML(MAML):
                 of_all, *(v.numpy()[present] for v in (self.centroids, self.scales, self.offsets))
             )
         ]
+        first = len(present) == 1
         numbers = clusters.matched(found.labels, before, most)[: len(found.centroids)]
         for label, number in enumerate(numbers):
             if number not in present:
@@ -148,6 +150,10 @@ class ClusteredMAML(MAML):
             placed[numbers] = values
             variable.assign(placed)
         self.present.assign(np.isin(np.arange(most), numbers))
+        if first and len(numbers) > 1 and self.cluster_start == "own":
+            before_mine = sum(distributed.gather_objects(len(mine))[: distributed.rank()])
+            labels = numbers[found.labels[before_mine : before_mine + len(mine)]]
+            self._begin_at_centroids(pool, labels)
         return of_all, numbers[found.labels]
 
     def signatures(self, tasks: engine.Tasks) -> tf.Tensor:
@@ -359,6 +365,34 @@ class ClusteredMAML(MAML):
         for variable, value in pairs:
             variable.assign(value)
 
+    def _begin_at_centroids(self, pool, labels):
+        """Adds to each start how the weights of its tasks move in the inner steps, on average."""
+        clusters = self.present.shape[0]
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def total(tasks, labels):
+            reference, functional = self._parted(self._reference()), self._functional()
+            moved = engine.for_each(
+                lambda task: self._adapted(functional, reference, task),
+                signatures.seen(tasks),
+                self.stacked,
+                self.tasks_in_flight,
+            )
+            mine = tf.one_hot(labels, clusters, axis=0, dtype=self._dtype())
+            return [tf.tensordot(mine, tensor, 1) for tensor in moved]
+
+        totals, done = [tf.zeros_like(start) for start in self.starts], 0
+        for tasks in pool:
+            count = int(engine.count_of(tasks))
+            # The rule's parameters, which come last, do not move in the inner steps.
+            for number, added in enumerate(total(tasks, tf.constant(labels[done : done + count]))):
+                totals[number] += added
+            done += count
+        sizes = np.bincount(labels, minlength=clusters).astype(self._dtype().name)
+        *totals, sizes = distributed.add([*totals, tf.constant(sizes)])
+        for start, moved in zip(self.starts, totals, strict=True):
+            start.assign_add(tf.math.divide_no_nan(moved, _beside(sizes, moved)))
+
     def _copy_start(self, parent: int, child: int) -> None:
         """Gives a cluster the initialisation of another, with what the optimizer keeps of it."""
         if self.cluster_start == "shared":
@@ -374,3 +408,8 @@ class ClusteredMAML(MAML):
             values = variable.numpy()
             values[child] = values[parent]
             variable.assign(values)
+
+
+def _beside(numbers, tensor):
+    """Numbers, one for each row of a tensor, in a shape that broadcasts with it."""
+    return tf.reshape(numbers, [-1, *[1] * (len(tensor.shape) - 1)])

@@ -35,7 +35,7 @@ class ClusteredFewShotTrainer(FewShotTrainer):
         while step < end:
             since = step - self.pretrain_steps
             if since == 0 or (self.refresh and since > 0 and since % self.refresh == 0):
-                self.learner.fit_clusters(batches(self.source, self.pool, step))
+                self.learner.fit_clusters(Pool(self.source, self.pool, step))
             until = self._next(step, end)
             for name, value in super().advance(step, until - step, progress).items():
                 sums[name] = sums.get(name, 0.0) + value * (until - step)
@@ -50,9 +50,20 @@ class ClusteredFewShotTrainer(FewShotTrainer):
         return min(end, step + self.refresh - since % self.refresh) if self.refresh else end
 
 
-def batches(source: TaskSource, count: int, step: int) -> Iterator[engine.Tasks]:
-    """This rank's share of so many tasks of a source, a few at a time."""
-    mine = share(count, distributed.rank(), distributed.size())
-    batch = tf.function(source.batch, autograph=False)
-    for first, last in chunks(mine, _AT_ONCE):
-        yield batch(tf.constant(step), tf.constant(first), tf.constant(last))
+class Pool:
+    """This rank's share of so many tasks of a source, a few at a time; as often as it is asked for.
+
+    Args:
+        source: of the tasks.
+        count: how many, of all ranks together.
+        step: their address.
+    """
+
+    def __init__(self, source: TaskSource, count: int, step: int):
+        self.count, self.step = count, step
+        self.batch = tf.function(source.batch, autograph=False)
+
+    def __iter__(self) -> Iterator[engine.Tasks]:
+        mine = share(self.count, distributed.rank(), distributed.size())
+        for first, last in chunks(mine, _AT_ONCE):
+            yield self.batch(tf.constant(self.step), tf.constant(first), tf.constant(last))
