@@ -222,9 +222,9 @@ class ClusteredMAML(MAML):
     def _support_losses(self, tasks):
         """The loss of each support set after the inner steps from each start, [tasks, clusters]."""
         functional, learned = self._functional(), self._parted(self._learned())
-        count, clusters = engine.count_of(tasks), self.present.shape[0]
-        pairs = {n: tf.repeat(t, clusters, axis=0) for n, t in signatures.seen(tasks).items()}
-        pairs["membership"] = tf.tile(tf.eye(clusters, dtype=self._dtype()), [count, 1])
+        count, most = engine.count_of(tasks), self.present.shape[0]
+        pairs = {n: tf.repeat(t, most, axis=0) for n, t in signatures.seen(tasks).items()}
+        pairs["membership"] = tf.tile(tf.eye(most, dtype=self._dtype()), [count, 1])
 
         def loss(pair):
             *_, (adapted, state) = self.inner_loop(
@@ -235,7 +235,7 @@ class ClusteredMAML(MAML):
             )[0]
 
         losses = engine.for_each(loss, pairs, self.stacked, self.tasks_in_flight)
-        return tf.reshape(losses, [count, clusters])
+        return tf.reshape(losses, [count, most])
 
     def _routed(self, tasks):
         """The tasks with their memberships, and with weights if clusters are averaged over."""
@@ -367,7 +367,7 @@ class ClusteredMAML(MAML):
 
     def _begin_at_centroids(self, pool, labels):
         """Adds to each start how the weights of its tasks move in the inner steps, on average."""
-        clusters = self.present.shape[0]
+        most = self.present.shape[0]
 
         @tf.function(autograph=False, reduce_retracing=True)
         def total(tasks, labels):
@@ -378,7 +378,7 @@ class ClusteredMAML(MAML):
                 self.stacked,
                 self.tasks_in_flight,
             )
-            mine = tf.one_hot(labels, clusters, axis=0, dtype=self._dtype())
+            mine = tf.one_hot(labels, most, axis=0, dtype=self._dtype())
             return [tf.tensordot(mine, tensor, 1) for tensor in moved]
 
         totals, done = [tf.zeros_like(start) for start in self.starts], 0
@@ -388,7 +388,7 @@ class ClusteredMAML(MAML):
             for number, added in enumerate(total(tasks, tf.constant(labels[done : done + count]))):
                 totals[number] += added
             done += count
-        sizes = np.bincount(labels, minlength=clusters).astype(self._dtype().name)
+        sizes = np.bincount(labels, minlength=most).astype(self._dtype().name)
         *totals, sizes = distributed.add([*totals, tf.constant(sizes)])
         for start, moved in zip(self.starts, totals, strict=True):
             start.assign_add(tf.math.divide_no_nan(moved, _beside(sizes, moved)))
