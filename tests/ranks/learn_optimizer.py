@@ -37,7 +37,6 @@ def hierarchical_rnn(dtype, seed=0):
 
 
 CASES = {"lstm on quadratics": lstm, "hierarchical RNN on softmax regression": hierarchical_rnn}
-DTYPES = {lstm: ("float32", "float64"), hierarchical_rnn: ("float64",)}
 
 
 def meta_gradient(learner, problems, meta_batch):
@@ -83,7 +82,7 @@ def main(path):
     tfmeta.init()
     results = {}
     for name, case in CASES.items():
-        for dtype in DTYPES[case]:
+        for dtype in ("float32", "float64"):
             results[f"{name} {dtype}"] = meta_gradient(*case(dtype))
         # Each rank begins with a rule of its own; that of rank 0 is to be everybody's.
         results[f"{name} float64"] |= trained(*case("float64", seed=distributed.rank()))

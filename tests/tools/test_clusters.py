@@ -51,6 +51,8 @@ def test_mixed_images(run, characters, tmp_path):
     flags += ["--clustering=label", "--num_clusters=2", "--cluster_pool=30"]
     results = results_of(run(TOOLS / "train.py", *flags, f"--output_dir={tmp_path}/run"))
     assert results["adjusted_rand_index"] == 1.0
+    evaluated = results_of(run(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/run"))
+    assert evaluated["accuracy"] == pytest.approx(results["accuracy"])
 
 
 @pytest.mark.parametrize(

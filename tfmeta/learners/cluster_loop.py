@@ -22,6 +22,9 @@ _COMPARE_EVERY = 10
 _IMBALANCE = 0.1
 _GAIN = 0.05
 
+# Seconds, and the steps they were for, by family and number of problems.
+Clock = dict[tuple[int, int], tuple[float, int]]
+
 
 class ClusterLoop:
     """Meta-iterations over clusters of problems (Pimpalkhute et al. 2021).
@@ -91,8 +94,7 @@ class ClusterLoop:
         self.seed = seed
         self.comparisons: list[dict[str, Any]] = []
         self.busy = 0.0
-        # Seconds, and the steps they were for, by family and number of problems.
-        self._clock: dict[tuple[int, int], tuple[float, int]] = {}
+        self._clock: Clock = {}
         # Seconds of a step of so many problems of each family, as last measured.
         self._times: list[dict[int, float]] = [{} for _ in self.families]
         learner.optimizer.build(learner.trainable_variables)
@@ -270,9 +272,7 @@ class ClusterLoop:
         total[0].numpy()
         seconds = time.perf_counter() - started
         self.busy += seconds
-        key = part.kind, part.tasks
-        before = self._clock.get(key, (0.0, 0))
-        self._clock[key] = before[0] + seconds, before[1] + steps
+        _add(self._clock, {(part.kind, part.tasks): (seconds, steps)})
         return total, (tasks, carried)
 
     def _known_count(self, part):
@@ -289,7 +289,10 @@ class ClusterLoop:
     def _compare(self, step, steps):
         """Tells the ranks each other's times, and packs anew if they differ."""
         clocks = distributed.gather_objects(self._clock)
-        for (kind, tasks), (seconds, done) in _sum(clocks).items():
+        of_all: Clock = {}
+        for clock in clocks:
+            _add(of_all, clock)
+        for (kind, tasks), (seconds, done) in of_all.items():
             self._times[kind][tasks] = seconds / done
         # Without drawing the problems, which is a small part.
         measured = np.array([sum(s for s, _ in clock.values()) for clock in clocks]) / self._since
@@ -324,14 +327,11 @@ class ClusterLoop:
         self._since = -1 if packed_anew else 0
 
 
-def _sum(clocks):
-    """Clocks of several ranks added up."""
-    total: dict[tuple[int, int], tuple[float, int]] = {}
-    for clock in clocks:
-        for key, (seconds, steps) in clock.items():
-            before = total.get(key, (0.0, 0))
-            total[key] = before[0] + seconds, before[1] + steps
-    return total
+def _add(clock: Clock, more: Clock) -> None:
+    """Adds what a clock measured to another."""
+    for key, (seconds, steps) in more.items():
+        before = clock.get(key, (0.0, 0))
+        clock[key] = before[0] + seconds, before[1] + steps
 
 
 def _assign(variables, tensors):

@@ -126,7 +126,8 @@ class ClusteredMAML(MAML):
             signatures_of = tf.function(self.signatures, autograph=False, reduce_retracing=True)
         mine = np.concatenate([signatures_of(tasks).numpy() for tasks in pool])
         found = clusters.fit(mine, self.num_clusters, self.cluster_algorithm, self.cluster_seed)
-        of_all = np.concatenate(distributed.gather_objects(mine))
+        parts = distributed.gather_objects(mine)
+        of_all = np.concatenate(parts)
         most = self.present.shape[0]
         present = np.flatnonzero(self.present.numpy())
         before = present[
@@ -151,7 +152,7 @@ class ClusteredMAML(MAML):
             variable.assign(placed)
         self.present.assign(np.isin(np.arange(most), numbers))
         if first and len(numbers) > 1 and self.cluster_start == "own":
-            before_mine = sum(distributed.gather_objects(len(mine))[: distributed.rank()])
+            before_mine = sum(len(part) for part in parts[: distributed.rank()])
             labels = numbers[found.labels[before_mine : before_mine + len(mine)]]
             self._begin_at_centroids(pool, labels)
         return of_all, numbers[found.labels]
