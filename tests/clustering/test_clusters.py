@@ -40,6 +40,24 @@ def test_a_mixture_tells_families_apart_that_vary_in_other_directions():
 
 
 @pytest.mark.parametrize("algorithm", clusters.ALGORITHMS)
+def test_clusters_are_found_along_the_few_directions_in_which_tasks_differ(algorithm):
+    """Of 300 coordinates three tell the families apart; noise in the others hides them."""
+    signatures, true = blobs()
+    noise = 3 * np.random.default_rng(1).normal(size=[len(true), 300])
+    noise[:, :3] += 3 * signatures
+    found = clusters.fit(noise, 4, algorithm)
+    np.testing.assert_array_equal(found.labels, true)
+    np.testing.assert_array_equal(found.assign(noise), true)
+    assert found.axes.shape == (16, 300) and found.centroids.shape == (4, 16)
+
+
+def test_fewer_tasks_than_components():
+    found = clusters.fit(np.repeat(np.eye(2, 300), 3, axis=0), 2)
+    assert sorted(np.bincount(found.labels)) == [3, 3]
+    assert found.axes.shape == (16, 300)
+
+
+@pytest.mark.parametrize("algorithm", clusters.ALGORITHMS)
 def test_the_same_in_every_run_and_in_any_order(algorithm):
     signatures, _ = blobs()
     first, again = (clusters.fit(signatures, 3, algorithm, seed=7) for _ in range(2))

@@ -261,9 +261,9 @@ def test_more_clusters_than_tasks():
 @pytest.mark.parametrize(
     ("signature", "sentence"),
     [
-        (lambda tasks: np.zeros(5), r"shape \(5,\); expected \(12, 64\)"),
-        (lambda tasks: np.zeros([12, 3]), r"shape \(12, 3\); expected \(12, 64\)"),
-        (lambda tasks: np.full([12, 64], np.nan), "not finite"),
+        (lambda tasks: np.zeros(5), r"shape \(5,\); expected \(12, 256\)"),
+        (lambda tasks: np.zeros([12, 3]), r"shape \(12, 3\); expected \(12, 256\)"),
+        (lambda tasks: np.full([12, 256], np.nan), "not finite"),
     ],
 )
 def test_bad_signatures_of_a_user(signature, sentence):

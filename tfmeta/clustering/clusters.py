@@ -12,9 +12,10 @@ ALGORITHMS = ("kmeans", "agglomerative", "gaussian_mixture")
 # Without a given number of clusters, the best of 2 to so many by their silhouette.
 MOST = 8
 
-# A Gaussian's covariance is estimated along so many principal components of the signatures, with so
-# much of their variance added: more would need more tasks than a cluster has.
-_COMPONENTS = 16
+# Tasks differ along few directions of their signatures; along the others they differ by chance.
+COMPONENTS = 16
+
+# Of the variance, what is added to that of a Gaussian.
 _REGULARISATION = 1e-4
 
 # The silhouette compares all pairs; so many tasks show it well enough.
@@ -24,18 +25,21 @@ _SILHOUETTE_TASKS = 1000
 class Clusters(NamedTuple):
     """Clusters of a pool of tasks.
 
-    How far a signature s is from a cluster is |scale (s - centroid)|^2 + offset; with half of that
-    as minus the logarithm of a density, it is a mixture of Gaussians.
+    How far a signature s is from a cluster is |scale (axes s - centroid)|^2 + offset; with half of
+    that as minus the logarithm of a density, it is a mixture of Gaussians.
 
     Attributes:
-        centroids: float64 [clusters, dims], in an order that is the same in every run.
-        scales: float64 [clusters, dims, dims]. For `kmeans` and `agglomerative` all are the same
-            multiple of the identity, so that the nearest centroid decides.
+        axes: float64 [components, dims]: the first 16 principal components of the pool's
+            signatures; of shorter ones the identity.
+        centroids: float64 [clusters, components], in an order that is the same in every run.
+        scales: float64 [clusters, components, components]. For `kmeans` and `agglomerative` all
+            are the same multiple of the identity, so that the nearest centroid decides.
         offsets: float64 [clusters].
         labels: the cluster of each task of the pool, int [tasks].
         silhouette: mean silhouette of the pool, from -1 to 1; NaN for one cluster.
     """
 
+    axes: np.ndarray
     centroids: np.ndarray
     scales: np.ndarray
     offsets: np.ndarray
@@ -44,14 +48,19 @@ class Clusters(NamedTuple):
 
     def assign(self, signatures: np.ndarray) -> np.ndarray:
         """The nearest cluster, int [tasks], of signatures [tasks, dims]."""
-        return nearest(signatures, self.centroids, self.scales, self.offsets)
+        return nearest(signatures, self.axes, self.centroids, self.scales, self.offsets)
 
 
 def nearest(
-    signatures: np.ndarray, centroids: np.ndarray, scales: np.ndarray, offsets: np.ndarray
+    signatures: np.ndarray,
+    axes: np.ndarray,
+    centroids: np.ndarray,
+    scales: np.ndarray,
+    offsets: np.ndarray,
 ) -> np.ndarray:
     """The number of the nearest cluster, int [tasks]; see `Clusters`."""
-    scaled = np.einsum("kij,tkj->tki", scales, signatures[:, None] - centroids)
+    differences = (signatures @ axes.T)[:, None] - centroids
+    scaled = np.einsum("kij,tkj->tki", scales, differences)
     return np.argmin(np.square(scaled).sum(axis=-1) + offsets, axis=1)
 
 
@@ -69,9 +78,9 @@ def fit(
             1987) is largest, or for `gaussian_mixture`, whose clusters may lie within one another,
             whose Bayesian information criterion (Schwarz 1978) is least.
         algorithm: `kmeans` (Lloyd's, the best of 10 starts), `agglomerative` (Ward's), or
-            `gaussian_mixture` (full covariances along the first 16 principal components, the best
-            of 5 starts): families of functions that differ in the directions in which they vary,
-            rather than in their means.
+            `gaussian_mixture` (full covariances, the best of 5 starts): families of functions that
+            differ in the directions in which they vary, rather than in their means. All of them
+            along the first 16 principal components.
         seed: of the starts.
 
     Raises:
@@ -123,29 +132,37 @@ def _fit(signatures, num_clusters, algorithm, seed):
         counts = [min(num_clusters, different)]
     else:
         counts = list(range(2, min(MOST, different, tasks - 1) + 1)) or [1]
+    axes = _principal(signatures)
+    points = signatures @ axes.T
     if algorithm == "gaussian_mixture" and different > 1:
-        return _mixture(signatures, counts, seed)
-    found = [_clusters(signatures, count, algorithm, seed) for count in counts]
+        return _mixture(axes, points, counts, seed)
+    found = [_clusters(axes, points, count, algorithm, seed) for count in counts]
     return max(found, key=lambda clusters: clusters.silhouette)
 
 
-def _clusters(signatures, count, algorithm, seed):
-    labels = _by_size(_labels(signatures, count, algorithm, seed))
-    centroids = np.stack([signatures[labels == number].mean(axis=0) for number in range(count)])
+def _principal(signatures):
+    dims = signatures.shape[1]
+    if dims <= COMPONENTS:
+        return np.eye(dims)
+    _, _, found = np.linalg.svd(signatures - signatures.mean(axis=0), full_matrices=False)
+    axes = np.zeros([COMPONENTS, dims])  # there are no more than tasks
+    axes[: len(found)] = found[:COMPONENTS]
+    return axes
+
+
+def _clusters(axes, points, count, algorithm, seed):
+    labels = _by_size(_labels(points, count, algorithm, seed))
+    centroids = np.stack([points[labels == number].mean(axis=0) for number in range(count)])
     # The variance of a Gaussian whose mean squared distance is that of the pool to its centroids.
-    spread = float(np.mean(np.square(signatures - centroids[labels]).sum(-1))) or 1.0
-    scales = np.tile(np.sqrt(2 / spread) * np.eye(signatures.shape[1]), [count, 1, 1])
-    silhouette = _silhouette(signatures, labels, seed)
-    return Clusters(centroids, scales, np.zeros(count), labels, silhouette)
+    spread = float(np.mean(np.square(points - centroids[labels]).sum(-1))) or 1.0
+    scales = np.tile(np.sqrt(2 / spread) * np.eye(points.shape[1]), [count, 1, 1])
+    silhouette = _silhouette(points, labels, seed)
+    return Clusters(axes, centroids, scales, np.zeros(count), labels, silhouette)
 
 
-def _mixture(signatures, counts, seed):
+def _mixture(axes, points, counts, seed):
     from sklearn.mixture import GaussianMixture
 
-    mean, dims = signatures.mean(axis=0), signatures.shape[1]
-    _, _, axes = np.linalg.svd(signatures - mean, full_matrices=False)
-    axes = axes[:_COMPONENTS]
-    points = (signatures - mean) @ axes.T
     added = _REGULARISATION * points.var()
     mixtures = [
         GaussianMixture(
@@ -160,12 +177,11 @@ def _mixture(signatures, counts, seed):
     labels = _by_size(np.searchsorted(used, raw))
     order = [used[np.searchsorted(used, raw[np.argmax(labels == n)])] for n in range(len(used))]
     factors = mixture.precisions_cholesky_[order]
-    scales = np.zeros([len(order), dims, dims])
-    scales[:, : len(axes)] = np.einsum("kij,id->kjd", factors, axes)
+    scales = np.swapaxes(factors, 1, 2)
     offsets = -2 * np.log(mixture.weights_[order])
     offsets -= 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-    centroids = mean + mixture.means_[order] @ axes
-    return Clusters(centroids, scales, offsets, labels, _silhouette(signatures, labels, seed))
+    silhouette = _silhouette(points, labels, seed)
+    return Clusters(axes, mixture.means_[order], scales, offsets, labels, silhouette)
 
 
 def _by_size(labels):

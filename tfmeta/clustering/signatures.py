@@ -22,6 +22,24 @@ def seen(tasks: dict[str, Any]) -> dict[str, Any]:
     return {name: tasks[name] for name in _SEEN if name in tasks}
 
 
+def shares(vectors: tf.Tensor) -> tf.Tensor:
+    """How movements are divided among the weights: the root of each weight's share of the whole.
+
+    The distance between two such vectors is that of Hellinger (1909) between two distributions.
+    Nothing is left of the length of a movement, nor of its direction, which says little of the
+    kind of a task: it turns round when classes are numbered in another order, and when a function
+    is turned upside down.
+
+    Args:
+        vectors: [tasks, coordinates].
+
+    Returns:
+        [tasks, coordinates], of length 1, or 0 where nothing moves.
+    """
+    sizes = tf.abs(vectors)
+    return tf.sqrt(tf.math.divide_no_nan(sizes, tf.reduce_sum(sizes, axis=1, keepdims=True)))
+
+
 def project(vectors: tf.Tensor, dims: int, seed: int) -> tf.Tensor:
     """A random projection that keeps distances and angles, the better the more `dims` there are.
 

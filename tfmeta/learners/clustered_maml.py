@@ -13,7 +13,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.learners.maml import MAML
 
 # Numbers in a signature by gradient or by weights.
-_DIMS = 64
+_DIMS = 256
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -36,12 +36,13 @@ class ClusteredMAML(MAML):
 
     Args:
         model: see `MAML`.
-        clustering: the signature. `"gradient"`: the gradient of the support loss at the
-            pretrained (or, when shared, present) weights, of length 1, projected at random.
-            `"adapted_weights"`: how the weights move in `test_inner_steps` inner steps from
-            there, projected at random. `"label"`: the number in the task's entry `family`. Or a
-            function of the support sets (a dictionary of NumPy arrays with a leading task axis) to
-            an array [tasks, signature_dims]; registered with Keras, it is saved too.
+        clustering: the signature. `"gradient"`: how the gradient of the support loss at the
+            pretrained (or, when shared, present) weights is divided among them, see
+            `signatures.shares`, projected at random. `"adapted_weights"`: likewise how the weights
+            move in `test_inner_steps` inner steps from there. `"label"`: the number in the
+            task's entry `family`. Or a function of the support sets (a dictionary of NumPy arrays
+            with a leading task axis) to an array [tasks, signature_dims]; registered with Keras,
+            it is saved too.
         num_clusters: how many; None for the number that the silhouette of the pool suggests.
         cluster_algorithm: see `clusters.fit`.
         cluster_start: `"own"` or `"shared"`.
@@ -132,7 +133,9 @@ class ClusteredMAML(MAML):
         present = np.flatnonzero(self.present.numpy())
         before = present[
             clusters.nearest(
-                of_all, *(v.numpy()[present] for v in (self.centroids, self.scales, self.offsets))
+                of_all,
+                self.axes.numpy(),
+                *(v.numpy()[present] for v in (self.centroids, self.scales, self.offsets)),
             )
         ]
         first = len(present) == 1
@@ -142,6 +145,7 @@ class ClusteredMAML(MAML):
                 # It begins as the cluster did that most of its tasks come from.
                 parent = np.argmax(np.bincount(before[found.labels == label]))
                 self._copy_start(int(parent), int(number))
+        self.axes.assign(found.axes)
         for variable, values in (
             (self.centroids, found.centroids),
             (self.scales, found.scales),
@@ -173,9 +177,9 @@ class ClusteredMAML(MAML):
             return tf.concat([tf.reshape(vector, [-1]) for vector in vectors], axis=0)
 
         vectors = engine.for_each(flat, tasks, self.stacked, self.tasks_in_flight)
-        if self.clustering == "gradient":
-            vectors = tf.math.l2_normalize(vectors, axis=1)
-        return signatures.project(vectors, self.signature_dims, self.cluster_seed)
+        return signatures.project(
+            signatures.shares(vectors), self.signature_dims, self.cluster_seed
+        )
 
     def _gradient(self, functional, reference, task):
         weights, _ = reference
@@ -208,7 +212,8 @@ class ClusteredMAML(MAML):
             return tf.one_hot(tf.argmin(losses, axis=1), present.shape[0], dtype=losses.dtype)
 
         def by_distance():
-            differences = self.signatures(tasks)[:, None] - self.centroids
+            points = tf.linalg.matmul(self.signatures(tasks), self.axes, transpose_b=True)
+            differences = points[:, None] - self.centroids
             scaled = tf.einsum("kij,tkj->tki", self.scales, differences)
             far = tf.where(present, tf.convert_to_tensor(self.offsets), np.inf)
             distances = tf.reduce_sum(tf.square(scaled), axis=-1) + far
@@ -321,9 +326,11 @@ class ClusteredMAML(MAML):
                 name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=trainable
             )
 
-        self.centroids = variable("centroids", [count, self.signature_dims])
+        components = min(self.signature_dims, clusters.COMPONENTS)
+        self.axes = variable("axes", [components, self.signature_dims])
+        self.centroids = variable("centroids", [count, components])
         self.present = variable("present", [count], "bool")
-        self.scales = variable("scales", [count, self.signature_dims, self.signature_dims])
+        self.scales = variable("scales", [count, components, components])
         self.offsets = variable("offsets", [count])
         # Until there are clusters all tasks belong to the first.
         self.present.assign(np.arange(count) == 0)
