@@ -93,3 +93,14 @@ def test_problems_that_cannot_be_stacked_run_one_by_one(rule):
     bowls.stackable = False
     minimised = Minimiser(rule, bowls, STEPS)(PROBLEMS)
     np.testing.assert_allclose(minimised.losses, expected.losses, rtol=1e-12)
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_compiled_it_minimises_alike(stackable):
+    bowls = Bowls(5.0, dtype="float64")
+    bowls.stackable = stackable
+    expected = Minimiser(Momentum(0.1), bowls, STEPS)(PROBLEMS)
+    minimise = Minimiser(Momentum(0.1), bowls, STEPS, xla=True)
+    np.testing.assert_allclose(minimise(PROBLEMS).losses, expected.losses, rtol=1e-12)
+    two = minimise(2)
+    np.testing.assert_allclose(two.losses, expected.losses[:2], rtol=1e-12)

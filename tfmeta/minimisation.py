@@ -38,9 +38,18 @@ class Minimiser:
         problems: the family.
         steps: how many steps.
         every: how many lie between two measurements, which can take longer than a step does.
+        xla: compile the training with XLA, for each number of problems; it pays where few problems
+            are trained many times.
     """
 
-    def __init__(self, rule: UpdateRule, problems: Problems, steps: int, every: int = 1):
+    def __init__(
+        self,
+        rule: UpdateRule,
+        problems: Problems,
+        steps: int,
+        every: int = 1,
+        xla: bool = False,
+    ):
         self.steps = np.array([*range(0, steps, every), steps])
         if not rule.built:
             batch = tf.function(problems.batch, autograph=False).get_concrete_function(0, 0, 1)
@@ -58,10 +67,7 @@ class Minimiser:
             ]
             return tf.stack([tf.cast(number, tf.float64) for number in measures])
 
-        @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32)] * 3)
-        def run(step, first, last):
-            tasks = problems.batch(step, first, last)
-            parameters = rule.parameters()
+        def train(parameters, tasks):
             times = tf.constant(self.steps, tf.int32)
 
             def start(task):
@@ -97,6 +103,13 @@ class Minimiser:
                 (0, 0, *for_each(start, tasks), curves),
             )
             return tf.transpose(curves.stack(), [1, 0, 2])
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32)] * 3)
+        def run(step, first, last):
+            arguments = (rule.parameters(), problems.batch(step, first, last))
+            if xla:
+                return engine.compiled(train, arguments, problems.stackable)
+            return train(*arguments)
 
         self._run = run.get_concrete_function()
 

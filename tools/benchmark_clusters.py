@@ -60,7 +60,7 @@ _SECONDS = 0.7  # that a form's turn lasts, about: at most 15 seconds for a cell
 
 _PROBLEM_STEPS = 100
 _EVALUATED = 5  # problems of each of the four sizes
-_EVALUATE_EVERY = (0.1, 0.05)  # seconds, and share of those so far
+_EVALUATE_EVERY = (0.1, 0.1)  # seconds, and share of those so far
 _RATES = (3e-3, 1e-2, 3e-2, 1e-1)
 
 
@@ -154,7 +154,7 @@ def _cell(jobs: dict[int, "Job"], clusters: int, problems: int) -> dict[str, Any
     medians = [f"{form} {1e3 * statistics.median(s):.3g} ms" for form, s in seconds.items()]
     print("  " + ", ".join(medians), flush=True)
     return {
-        form: {"seconds": seconds[form], "busy": [turn["busy"] for turn in turns]}
+        form: {name: [turn[name] for turn in turns] for name in turns[0]}
         for form, turns in taken.items()
     }
 

@@ -54,7 +54,7 @@ class Runs:
     def __init__(self) -> None:
         self._learners: dict[Any, tuple[Any, dict[str, Any]]] = {}
         self._loops: dict[str, Any] = {}
-        self._minimisers: dict[Any, list[Any]] = {}
+        self._evaluation: tuple[Any, list[Any]] | None = None
 
     def time(self, meta_iterations: int, **cell: Any) -> dict[str, Any]:
         """The time of meta-iterations of one unroll.
@@ -66,9 +66,11 @@ class Runs:
 
         Returns:
             `seconds` of a step of one problem on one batch of data; and of each rank the `busy`
-            seconds of a meta-iteration.
+            seconds of a meta-iteration, and those that the best packing is `possible` with, by the
+            times measured so far.
         """
         from tfmeta import distributed
+        from tfmeta.clustering import schedule
         from tfmeta.learners.unroll_lengths import Lengths
 
         key = json.dumps(cell, sort_keys=True)
@@ -86,9 +88,12 @@ class Runs:
             busy += loop.busy
         seconds = time.perf_counter() - started
         batches = meta_iterations * problems * UNROLL * cell["batches"]
+        pack = getattr(schedule, cell["cluster_groups"])
+        best = pack(loop.kinds, distributed.size())
         return {
             "seconds": seconds / batches,
             "busy": [b / meta_iterations for b in distributed.gather_objects(busy)],
+            "possible": schedule.predicted(best, loop.kinds),
         }
 
     def learn(
@@ -144,7 +149,9 @@ class Runs:
         learner.optimizer.learning_rate = rate
 
         def accuracy() -> float:
-            return _accuracy(self._evaluation(learner, problem_steps), problems_of_type)
+            rule, minimisers = self._evaluated(problem_steps)
+            rule.set_weights(learner.rule.get_weights())
+            return _accuracy(minimisers, problems_of_type)
 
         curve = [(0.0, 0, accuracy())]
         seconds, step = 0.0, 0
@@ -185,16 +192,23 @@ class Runs:
                 minimisers.append(Minimiser(rule, family, problem_steps, every=problem_steps))
         return {"untrained": _accuracy(untrained, problems), "adam": _accuracy(adam, problems)}
 
-    def _evaluation(self, learner: Any, steps: int) -> list[Any]:
+    def _evaluated(self, steps: int) -> tuple[Any, list[Any]]:
+        """A rule, and what trains unseen softmax regressions with it; the same for all forms."""
         from tfmeta.minimisation import Minimiser
         from tfmeta.problems.registry import problems_named
+        from tfmeta.updates import HierarchicalRNN
 
-        if learner not in self._minimisers:
-            self._minimisers[learner] = [
-                Minimiser(learner.rule, family, steps, every=steps)
-                for family in problems_named("softmax_regression", seed=_EVALUATION_SEED)
-            ]
-        return self._minimisers[learner]
+        if self._evaluation is None:
+            rule = HierarchicalRNN()
+            rule.build([])
+            self._evaluation = (
+                rule,
+                [
+                    Minimiser(rule, family, steps, every=steps, xla=True)
+                    for family in problems_named("softmax_regression", seed=_EVALUATION_SEED)
+                ],
+            )
+        return self._evaluation
 
     def _loop(
         self,

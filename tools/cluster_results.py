@@ -55,15 +55,18 @@ def summarised(known: dict[str, Any]) -> dict[str, Any]:
                 summary[kind][number] = {
                     form: _ratio(cell, "baseline", form) for form in FORMS if form != "baseline"
                 }
+                for form in ("all", "two_ranks", "two_ranks_whole"):
+                    summary[kind][number][form]["idle_share"] = _idle(cell[form], "busy")
+                    summary[kind][number][form]["possible"] = _idle(cell[form], "possible")
     whole = known.get(f"clusters_{len(FAMILIES)}")
     if whole:
         summary["speedup_graph"] = _ratio(whole, "baseline", "all")["median"]
         summary["speedup_compiled"] = _ratio(whole, "compiled", "all")["median"]
         summary["two_ranks"] = _ratio(whole, "all_on_one_rank", "all")["median"]
         summary["two_ranks_graph"] = _ratio(whole, "one_rank", "two_ranks")["median"]
-        summary["idle_share"] = _idle(whole["all"])
-        summary["idle_share_graph"] = _idle(whole["two_ranks"])
-        summary["idle_share_whole"] = _idle(whole["two_ranks_whole"])
+        for name, form in (("", "all"), ("_graph", "two_ranks"), ("_whole", "two_ranks_whole")):
+            summary[f"idle_share{name}"] = _idle(whole[form], "busy")
+            summary[f"idle_share{name}_possible"] = _idle(whole[form], "possible")
     if "accuracies" in known:
         summary["rates"] = {form: known.get(f"rate_{form}") for form in TRAINED}
         for name, target in targets(known).items():
@@ -104,6 +107,11 @@ def _ratio(cell: dict[str, Any], slow: str, fast: str) -> dict[str, float]:
     return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
 
 
-def _idle(form: dict[str, Any]) -> float:
-    """The mean share of a meta-iteration in which a rank waits for the other: median of blocks."""
-    return statistics.median(1 - sum(busy) / (len(busy) * max(busy)) for busy in form["busy"])
+def _idle(form: dict[str, Any], times: str) -> float:
+    """The mean share of a meta-iteration in which a rank waits for the other: median of blocks.
+
+    Args:
+        form: what was measured.
+        times: of the ranks, `busy` or `possible`.
+    """
+    return statistics.median(1 - sum(ranks) / (len(ranks) * max(ranks)) for ranks in form[times])
