@@ -101,3 +101,17 @@ def assert_as_on_one_rank(learned):
         np.testing.assert_allclose(several[0], alone, rtol=0, atol=tolerance * np.abs(alone).max())
 
     return assert_as_on_one_rank
+
+
+@pytest.fixture
+def shared_data():
+    """Gives the path of a file of real data; the test is skipped where that is missing."""
+
+    def path(name: str) -> Path:
+        beside_the_checkout = Path(__file__).parents[2] / "shared" / "data"
+        folder = Path(os.environ.get("TFMETA_TEST_DATA", beside_the_checkout))
+        if not (folder / name).exists():
+            pytest.skip(f"needs {name} in {folder}, or in the folder TFMETA_TEST_DATA")
+        return folder / name
+
+    return path

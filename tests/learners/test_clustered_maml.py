@@ -4,10 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.metrics import adjusted_rand_score
 
 import tfmeta
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.clustered_maml import ClusteredMAML
+from tfmeta.tasks.episodes import Episodes
+from tfmeta.tasks.load import load_image_classes
+from tfmeta.tasks.mixed import Mixed
 
 STEPS = 4
 
@@ -82,6 +86,19 @@ def test_clusters_begin_at_their_centroids(float64):
         np.testing.assert_allclose(start, mean, rtol=0, atol=1e-12)
     for variable in [*made.starts[4:], *made.optimizer.variables[2:]]:
         assert (variable.numpy() == variable.numpy()[:1]).all()
+
+
+@pytest.mark.parametrize("clustering", ["gradient", "adapted_weights"])
+def test_signatures_tell_sets_of_images_apart(shared_data, clustering):
+    """At weights that have learned nothing yet; by chance the index is 0."""
+    names = ("omniglot_background_28", "quickdraw_dev270_28", "cifar_fs_trainval80x60")
+    sets = [load_image_classes(f"npz:{shared_data(f'{name}.npz')}", 28, 1) for name in names]
+    tasks = Mixed([Episodes(classes, 5, 1, 1) for classes in sets], names).batch(0, 0, 120)
+    model = tfmeta.models.conv4((28, 28, 1), 5, filters=8, seed=0)
+    made = ClusteredMAML(model, clustering, num_clusters=3, inner_learning_rate=0.1)
+    made.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    _, labels = made.fit_clusters([tasks])
+    assert adjusted_rand_score(tasks["family"], labels) > 0.6
 
 
 def test_the_gradient_is_the_mean_of_cluster_means(float64):
