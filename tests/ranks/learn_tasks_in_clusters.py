@@ -40,7 +40,9 @@ def main(path):
         before = flat(learner.trainable_variables)
         learner.fit(batches(0, 7), verbose=0)
         results[f"{start} {clustering} gradient"] = before - flat(learner.trainable_variables)
-        results[f"{start} {clustering} clusters"] = flat([learner.centroids, learner.offsets])
+        results[f"{start} {clustering} clusters"] = flat(
+            [learner.clusters.centroids, learner.clusters.offsets]
+        )
     of_all = {n: np.stack(distributed.gather_objects(value)) for n, value in results.items()}
     if distributed.is_main():
         np.savez(path, **of_all)

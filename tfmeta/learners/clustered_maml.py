@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfmeta import distributed, engine
 from tfmeta.clustering import clusters, signatures
+from tfmeta.clustering.kept import KeptClusters
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.maml import MAML
 
@@ -126,40 +127,18 @@ class ClusteredMAML(MAML):
         if not callable(self.clustering):
             signatures_of = tf.function(self.signatures, autograph=False, reduce_retracing=True)
         mine = np.concatenate([signatures_of(tasks).numpy() for tasks in pool])
-        found = clusters.fit(mine, self.num_clusters, self.cluster_algorithm, self.cluster_seed)
-        parts = distributed.gather_objects(mine)
-        of_all = np.concatenate(parts)
-        most = self.present.shape[0]
-        present = np.flatnonzero(self.present.numpy())
-        before = present[
-            clusters.nearest(
-                of_all,
-                self.axes.numpy(),
-                *(v.numpy()[present] for v in (self.centroids, self.scales, self.offsets)),
-            )
-        ]
-        first = len(present) == 1
-        numbers = clusters.matched(found.labels, before, most)[: len(found.centroids)]
-        for label, number in enumerate(numbers):
-            if number not in present:
-                # It begins as the cluster did that most of its tasks come from.
-                parent = np.argmax(np.bincount(before[found.labels == label]))
-                self._copy_start(int(parent), int(number))
-        self.axes.assign(found.axes)
-        for variable, values in (
-            (self.centroids, found.centroids),
-            (self.scales, found.scales),
-            (self.offsets, found.offsets),
-        ):
-            placed = np.zeros(variable.shape)
-            placed[numbers] = values
-            variable.assign(placed)
-        self.present.assign(np.isin(np.arange(most), numbers))
-        if first and len(numbers) > 1 and self.cluster_start == "own":
-            before_mine = sum(len(part) for part in parts[: distributed.rank()])
-            labels = numbers[found.labels[before_mine : before_mine + len(mine)]]
-            self._begin_at_centroids(pool, labels)
-        return of_all, numbers[found.labels]
+        first = len(self.clusters.numbers) == 1
+        labels, born = self.clusters.fit(
+            mine, self.num_clusters, self.cluster_algorithm, self.cluster_seed
+        )
+        if self.cluster_start == "own":
+            for child, parent in born:
+                self._copy_start(parent, child)
+            if first and len(self.clusters.numbers) > 1:
+                self._begin_at_centroids(pool, labels)
+        parts = distributed.gather_objects((mine, labels))
+        of_all, labels_of_all = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return of_all, labels_of_all
 
     def signatures(self, tasks: engine.Tasks) -> tf.Tensor:
         """The signatures of tasks, [tasks, signature_dims] in the dtype of the weights."""
@@ -201,34 +180,28 @@ class ClusteredMAML(MAML):
     def memberships(self, tasks: engine.Tasks) -> tf.Tensor:
         """How much each task belongs to each cluster, [tasks, clusters]; 1 in all for each."""
         count = engine.count_of(tasks)
-        present = tf.convert_to_tensor(self.present.value)
+        present = tf.convert_to_tensor(self.clusters.present.value)
 
         def of_one():
             return tf.tile(tf.cast(present, self._dtype())[None], [count, 1])
 
-        def by_fit():
-            losses = self._support_losses(tasks)
-            losses = tf.where(present & tf.math.is_finite(losses), losses, np.inf)
-            return tf.one_hot(tf.argmin(losses, axis=1), present.shape[0], dtype=losses.dtype)
+        def best(numbers):
+            return tf.one_hot(tf.argmin(numbers, axis=1), present.shape[0], dtype=numbers.dtype)
 
-        def by_distance():
-            points = tf.linalg.matmul(self.signatures(tasks), self.axes, transpose_b=True)
-            differences = points[:, None] - self.centroids
-            scaled = tf.einsum("kij,tkj->tki", self.scales, differences)
-            far = tf.where(present, tf.convert_to_tensor(self.offsets), np.inf)
-            distances = tf.reduce_sum(tf.square(scaled), axis=-1) + far
-            if self.routing == "soft":
-                return tf.nn.softmax(-distances / 2)
-            return tf.one_hot(tf.argmin(distances, axis=1), present.shape[0], dtype=distances.dtype)
+        def of_several():
+            if self.routing == "fit":
+                losses = self._support_losses(tasks)
+                return best(tf.where(present & tf.math.is_finite(losses), losses, np.inf))
+            distances = self.clusters.distances(self.signatures(tasks))
+            return tf.nn.softmax(-distances / 2) if self.routing == "soft" else best(distances)
 
         alone = tf.reduce_sum(tf.cast(present, tf.int32)) == 1
-        of_several = by_fit if self.routing == "fit" else by_distance
         return tf.stop_gradient(tf.cond(alone, of_one, of_several))
 
     def _support_losses(self, tasks):
         """The loss of each support set after the inner steps from each start, [tasks, clusters]."""
         functional, learned = self._functional(), self._parted(self._learned())
-        count, most = engine.count_of(tasks), self.present.shape[0]
+        count, most = engine.count_of(tasks), self.clusters.present.shape[0]
         pairs = {n: tf.repeat(t, most, axis=0) for n, t in signatures.seen(tasks).items()}
         pairs["membership"] = tf.tile(tf.eye(most, dtype=self._dtype()), [count, 1])
 
@@ -316,24 +289,16 @@ class ClusteredMAML(MAML):
         return super().from_config(config, custom_objects)
 
     def _build_clusters(self) -> None:
-        if hasattr(self, "centroids"):
+        if hasattr(self, "clusters"):
             return
         count = self.num_clusters or clusters.MOST
-        dtype = self._dtype().name
+        self.clusters = KeptClusters(count, self.signature_dims, self._dtype().name)
 
-        def variable(name, shape, dtype=dtype, trainable=False):
+        def variable(name, shape, dtype, trainable=False):
             return self.add_weight(
                 name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=trainable
             )
 
-        components = min(self.signature_dims, clusters.COMPONENTS)
-        self.axes = variable("axes", [components, self.signature_dims])
-        self.centroids = variable("centroids", [count, components])
-        self.present = variable("present", [count], "bool")
-        self.scales = variable("scales", [count, components, components])
-        self.offsets = variable("offsets", [count])
-        # Until there are clusters all tasks belong to the first.
-        self.present.assign(np.arange(count) == 0)
         own = self.cluster_start == "own"
         self.starts, self.reference = [], []
         for number, weight in enumerate(self._pretrained()):
@@ -361,7 +326,7 @@ class ClusteredMAML(MAML):
         return [tf.convert_to_tensor(variable.value) for variable in variables]
 
     def _take_reference(self) -> None:
-        present = np.flatnonzero(self.present.numpy())
+        present = self.clusters.numbers
         if self.cluster_start == "shared":
             pairs = zip(self.reference, self._pretrained(), strict=True)
         elif len(present) == 1:
@@ -375,7 +340,7 @@ class ClusteredMAML(MAML):
 
     def _begin_at_centroids(self, pool, labels):
         """Adds to each start how the weights of its tasks move in the inner steps, on average."""
-        most = self.present.shape[0]
+        most = self.clusters.present.shape[0]
 
         @tf.function(autograph=False, reduce_retracing=True)
         def total(tasks, labels):
@@ -403,8 +368,6 @@ class ClusteredMAML(MAML):
 
     def _copy_start(self, parent: int, child: int) -> None:
         """Gives a cluster the initialisation of another, with what the optimizer keeps of it."""
-        if self.cluster_start == "shared":
-            return
         variables = list(self.starts)
         if self.optimizer is not None and self.optimizer.built:
             # An optimizer names what it keeps of a variable after the variable's path.

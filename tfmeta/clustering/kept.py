@@ -1,0 +1,115 @@
+"""Clusters that a learner keeps."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed
+from tfmeta.clustering import clusters
+
+
+class KeptClusters(keras.layers.Layer):
+    """Clusters of tasks as variables: saved with a learner, and used in its graphs.
+
+    Until they are fitted there is one, the first, to which all tasks belong.
+
+    Args:
+        count: the most that there may be.
+        dims: numbers in a signature.
+        dtype: of what is computed with them.
+
+    Attributes:
+        axes, centroids, scales, offsets: see `clusters.Clusters`; rows of clusters that there are
+            not hold zeros.
+        present: which clusters there are, bool [count].
+    """
+
+    def __init__(self, count: int, dims: int, dtype: str):
+        super().__init__(dtype=dtype)
+        components = min(dims, clusters.COMPONENTS)
+
+        def variable(name, shape, dtype=dtype):
+            return self.add_weight(
+                name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False
+            )
+
+        self.axes = variable("axes", [components, dims])
+        self.centroids = variable("centroids", [count, components])
+        self.scales = variable("scales", [count, components, components])
+        self.offsets = variable("offsets", [count])
+        self.present = variable("present", [count], "bool")
+        self.present.assign(np.arange(count) == 0)
+        self.built = True
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The numbers of the clusters that there are."""
+        return np.flatnonzero(self.present.numpy())
+
+    def fit(
+        self, signatures: np.ndarray, num_clusters: int | None, algorithm: str, seed: int
+    ) -> tuple[np.ndarray, list[tuple[int, int]]]:
+        """Forms the clusters anew; every rank calls it with its share of a pool of tasks.
+
+        Those that were there before keep their numbers, as far as their tasks stay together.
+
+        Args:
+            signatures: of this rank's tasks, [tasks, dims].
+            num_clusters, algorithm, seed: see `clusters.fit`.
+
+        Returns:
+            The cluster of each of this rank's tasks, int [tasks]; and the number of each cluster
+            that is new, with that of the one that most of its tasks belonged to before.
+
+        Raises:
+            ArgumentError: see `clusters.fit`.
+        """
+        found = clusters.fit(signatures, num_clusters, algorithm, seed)
+        parts = distributed.gather_objects(signatures)
+        numbers = self.numbers
+        before = numbers[
+            clusters.nearest(
+                np.concatenate(parts),
+                self.axes.numpy(),
+                *(v.numpy()[numbers] for v in (self.centroids, self.scales, self.offsets)),
+            )
+        ]
+        most = self.present.shape[0]
+        new = clusters.matched(found.labels, before, most)[: len(found.centroids)]
+        born = [
+            (int(number), int(np.argmax(np.bincount(before[found.labels == label]))))
+            for label, number in enumerate(new)
+            if number not in numbers
+        ]
+        self.axes.assign(found.axes)
+        self._place(new, (self.centroids, self.scales, self.offsets), found[1:4])
+        self.present.assign(np.isin(np.arange(most), new))
+        first = sum(len(part) for part in parts[: distributed.rank()])
+        return new[found.labels[first : first + len(signatures)]], born
+
+    def distances(self, signatures: tf.Tensor) -> tf.Tensor:
+        """How far each task is from each cluster, see `clusters.Clusters`.
+
+        Args:
+            signatures: [tasks, dims].
+
+        Returns:
+            [tasks, count], infinite for a cluster that there is not.
+        """
+        points = tf.linalg.matmul(signatures, self.axes, transpose_b=True)
+        scaled = tf.einsum("kij,tkj->tki", self.scales, points[:, None] - self.centroids)
+        far = tf.where(self.present, tf.convert_to_tensor(self.offsets), np.inf)
+        return tf.reduce_sum(tf.square(scaled), axis=-1) + far
+
+    def _place(
+        self,
+        numbers: np.ndarray,
+        variables: Sequence[keras.Variable],
+        arrays: Sequence[np.ndarray],
+    ) -> None:
+        for variable, rows in zip(variables, arrays, strict=True):
+            placed = np.zeros(variable.shape)
+            placed[numbers] = rows
+            variable.assign(placed)
