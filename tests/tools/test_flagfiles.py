@@ -39,10 +39,11 @@ def names(paths):
 def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
     """From another folder, by its name; images and network smaller than the paper's."""
     flags = ["--steps=3", "--validate_every=3", "--validation_episodes=2", "--episodes=2"]
-    if "six_families" in name:
+    if "clustered" in name:
         flags += ["--cluster_pool=20", "--pretrain_steps=1"]
-    elif "sinusoid" not in name:
-        flags += [f"--dataset={images_in_parts}", "--image_size=16", "--filters=4", "--queries=1"]
+    if "six_families" not in name and "sinusoid" not in name:
+        sets = f"{images_in_parts}+{images_in_parts}" if "mixed" in name else images_in_parts
+        flags += [f"--dataset={sets}", "--image_size=16", "--filters=4", "--queries=1"]
         flags += ["--split=seeded", "--meta_batch=2"]
     result = run(
         TOOLS / "train.py", f"--flagfile={name}", *flags, f"--output_dir={tmp_path}/r", cwd=tmp_path
