@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     import tfmeta
     from tfmeta import distributed
 
-    tfmeta.init()
+    tfmeta.init(cycle_milliseconds=5)
     runs = Runs()
     number = 0
     while True:

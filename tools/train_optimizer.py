@@ -100,7 +100,8 @@ def main() -> None:
         from tfmeta import distributed
 
         # It comes first: the images of problems go to the devices that this rank is given.
-        distributed.init()
+        # An unroll of clusters takes tenths of a second.
+        distributed.init(cycle_milliseconds=1 if FLAGS.clustering == "none" else 5)
         lengths = _lengths()
         families = optimizees.families("train", random_scaling=FLAGS.random_scaling)
         validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
