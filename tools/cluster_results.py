@@ -30,6 +30,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "all": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True, "ranks": 2},
 }
 TRAINED = ("baseline", "compiled", "all")
+# By what the names of their idle shares end with.
+_ON_TWO_RANKS = {"": "all", "_graph": "two_ranks", "_whole": "two_ranks_whole"}
 
 # Of the paper: seconds of the base and of the optimised form by number of clusters; overall
 # speed-up by number of tasks, read off its plot.
@@ -55,7 +57,7 @@ def summarised(known: dict[str, Any]) -> dict[str, Any]:
                 summary[kind][number] = {
                     form: _ratio(cell, "baseline", form) for form in FORMS if form != "baseline"
                 }
-                for form in ("all", "two_ranks", "two_ranks_whole"):
+                for form in _ON_TWO_RANKS.values():
                     summary[kind][number][form]["idle_share"] = _idle(cell[form], "busy")
                     summary[kind][number][form]["possible"] = _idle(cell[form], "possible")
     whole = known.get(f"clusters_{len(FAMILIES)}")
@@ -64,7 +66,7 @@ def summarised(known: dict[str, Any]) -> dict[str, Any]:
         summary["speedup_compiled"] = _ratio(whole, "compiled", "all")["median"]
         summary["two_ranks"] = _ratio(whole, "all_on_one_rank", "all")["median"]
         summary["two_ranks_graph"] = _ratio(whole, "one_rank", "two_ranks")["median"]
-        for name, form in (("", "all"), ("_graph", "two_ranks"), ("_whole", "two_ranks_whole")):
+        for name, form in _ON_TWO_RANKS.items():
             summary[f"idle_share{name}"] = _idle(whole[form], "busy")
             summary[f"idle_share{name}_possible"] = _idle(whole[form], "possible")
     if "accuracies" in known:

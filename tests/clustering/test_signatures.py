@@ -23,7 +23,7 @@ def test_shares_know_neither_length_nor_sign():
 
 
 def test_a_projection_keeps_lengths_on_average():
-    """The root mean square over 400 projections of one vector, within four standard errors."""
+    """The mean square over 400 projections of one vector, within four standard errors."""
     vector = tf.constant(np.random.default_rng(0).normal(size=[1, 1000]))
     squares = [
         float(tf.reduce_sum(tf.square(signatures.project(vector, 64, seed)))) for seed in range(400)

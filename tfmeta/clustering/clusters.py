@@ -48,20 +48,9 @@ class Clusters(NamedTuple):
 
     def assign(self, signatures: np.ndarray) -> np.ndarray:
         """The nearest cluster, int [tasks], of signatures [tasks, dims]."""
-        return nearest(signatures, self.axes, self.centroids, self.scales, self.offsets)
-
-
-def nearest(
-    signatures: np.ndarray,
-    axes: np.ndarray,
-    centroids: np.ndarray,
-    scales: np.ndarray,
-    offsets: np.ndarray,
-) -> np.ndarray:
-    """The number of the nearest cluster, int [tasks]; see `Clusters`."""
-    differences = (signatures @ axes.T)[:, None] - centroids
-    scaled = np.einsum("kij,tkj->tki", scales, differences)
-    return np.argmin(np.square(scaled).sum(axis=-1) + offsets, axis=1)
+        differences = (signatures @ self.axes.T)[:, None] - self.centroids
+        scaled = np.einsum("kij,tkj->tki", self.scales, differences)
+        return np.argmin(np.square(scaled).sum(axis=-1) + self.offsets, axis=1)
 
 
 def fit(

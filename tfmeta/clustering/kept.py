@@ -1,7 +1,5 @@
 """Clusters that a learner keeps."""
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -50,7 +48,7 @@ class KeptClusters(keras.layers.Layer):
 
     def fit(
         self, signatures: np.ndarray, num_clusters: int | None, algorithm: str, seed: int
-    ) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
         """Forms the clusters anew; every rank calls it with its share of a pool of tasks.
 
         Those that were there before keep their numbers, as far as their tasks stay together.
@@ -60,34 +58,34 @@ class KeptClusters(keras.layers.Layer):
             num_clusters, algorithm, seed: see `clusters.fit`.
 
         Returns:
-            The cluster of each of this rank's tasks, int [tasks]; and the number of each cluster
-            that is new, with that of the one that most of its tasks belonged to before.
+            The signatures of all ranks' tasks, [tasks, dims]; the cluster of each, int [tasks];
+            and the number of each cluster that is new, with that of the one that most of its tasks
+            belonged to before.
 
         Raises:
             ArgumentError: see `clusters.fit`.
         """
         found = clusters.fit(signatures, num_clusters, algorithm, seed)
-        parts = distributed.gather_objects(signatures)
-        numbers = self.numbers
-        before = numbers[
-            clusters.nearest(
-                np.concatenate(parts),
-                self.axes.numpy(),
-                *(v.numpy()[numbers] for v in (self.centroids, self.scales, self.offsets)),
-            )
-        ]
-        most = self.present.shape[0]
-        new = clusters.matched(found.labels, before, most)[: len(found.centroids)]
+        of_all = np.concatenate(distributed.gather_objects(signatures))
+        before = np.argmin(self.distances(tf.constant(of_all)), axis=1)
+        there, most = self.numbers, self.present.shape[0]
+        numbers = clusters.matched(found.labels, before, most)[: len(found.centroids)]
         born = [
             (int(number), int(np.argmax(np.bincount(before[found.labels == label]))))
-            for label, number in enumerate(new)
-            if number not in numbers
+            for label, number in enumerate(numbers)
+            if number not in there
         ]
         self.axes.assign(found.axes)
-        self._place(new, (self.centroids, self.scales, self.offsets), found[1:4])
-        self.present.assign(np.isin(np.arange(most), new))
-        first = sum(len(part) for part in parts[: distributed.rank()])
-        return new[found.labels[first : first + len(signatures)]], born
+        for variable, rows in (
+            (self.centroids, found.centroids),
+            (self.scales, found.scales),
+            (self.offsets, found.offsets),
+        ):
+            placed = np.zeros(variable.shape)
+            placed[numbers] = rows
+            variable.assign(placed)
+        self.present.assign(np.isin(np.arange(most), numbers))
+        return of_all, numbers[found.labels], born
 
     def distances(self, signatures: tf.Tensor) -> tf.Tensor:
         """How far each task is from each cluster, see `clusters.Clusters`.
@@ -102,14 +100,3 @@ class KeptClusters(keras.layers.Layer):
         scaled = tf.einsum("kij,tkj->tki", self.scales, points[:, None] - self.centroids)
         far = tf.where(self.present, tf.convert_to_tensor(self.offsets), np.inf)
         return tf.reduce_sum(tf.square(scaled), axis=-1) + far
-
-    def _place(
-        self,
-        numbers: np.ndarray,
-        variables: Sequence[keras.Variable],
-        arrays: Sequence[np.ndarray],
-    ) -> None:
-        for variable, rows in zip(variables, arrays, strict=True):
-            placed = np.zeros(variable.shape)
-            placed[numbers] = rows
-            variable.assign(placed)

@@ -128,17 +128,16 @@ class ClusteredMAML(MAML):
             signatures_of = tf.function(self.signatures, autograph=False, reduce_retracing=True)
         mine = np.concatenate([signatures_of(tasks).numpy() for tasks in pool])
         first = len(self.clusters.numbers) == 1
-        labels, born = self.clusters.fit(
+        of_all, labels, born = self.clusters.fit(
             mine, self.num_clusters, self.cluster_algorithm, self.cluster_seed
         )
         if self.cluster_start == "own":
             for child, parent in born:
                 self._copy_start(parent, child)
             if first and len(self.clusters.numbers) > 1:
-                self._begin_at_centroids(pool, labels)
-        parts = distributed.gather_objects((mine, labels))
-        of_all, labels_of_all = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return of_all, labels_of_all
+                before_mine = sum(distributed.gather_objects(len(mine))[: distributed.rank()])
+                self._begin_at_centroids(pool, labels[before_mine : before_mine + len(mine)])
+        return of_all, labels
 
     def signatures(self, tasks: engine.Tasks) -> tf.Tensor:
         """The signatures of tasks, [tasks, signature_dims] in the dtype of the weights."""
