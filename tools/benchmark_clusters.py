@@ -25,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from tfmeta.tools.cluster_job import UNROLL, reached
 from tfmeta.tools.cluster_results import (
     FAMILIES,
     FORMS,
+    FORMS_OF_CURVE,
     PAPER_CLUSTERS,
     TARGET,
     TRAINED,
@@ -97,13 +98,13 @@ def main() -> None:
 
 def _measure_task_steps(jobs: dict[int, "Job"], results: "Results") -> None:
     for clusters in reversed(PAPER_CLUSTERS):  # the whole first
-        results.once(f"clusters_{clusters}", _cell, jobs, clusters, _PROBLEMS)
+        results.once(f"clusters_{clusters}", _cell, jobs, FORMS, clusters, _PROBLEMS)
     for tasks in _TASKS:
         name, problems = f"tasks_{tasks}", tasks // len(FAMILIES)
         if problems == _PROBLEMS:
             results.once(name, lambda: results.known[f"clusters_{len(FAMILIES)}"])
         else:
-            results.once(name, _cell, jobs, len(FAMILIES), problems)
+            results.once(name, _cell, jobs, FORMS_OF_CURVE, len(FAMILIES), problems)
 
 
 def _measure_trainings(jobs: dict[int, "Job"], results: "Results") -> None:
@@ -134,9 +135,11 @@ class Results:
             write_whole(self.path, json.dumps(self.known))
 
 
-def _cell(jobs: dict[int, "Job"], clusters: int, problems: int) -> dict[str, Any]:
+def _cell(
+    jobs: dict[int, "Job"], forms: Iterable[str], clusters: int, problems: int
+) -> dict[str, Any]:
     """The seconds of a step of one problem in each form, turn by turn."""
-    cells = {form: _request(form, FAMILIES[:clusters], problems) for form in FORMS}
+    cells = {form: _request(form, FAMILIES[:clusters], problems) for form in forms}
 
     def turn(form: str, meta_iterations: int) -> dict[str, Any]:
         job = jobs[FORMS[form]["ranks"]]
@@ -146,9 +149,9 @@ def _cell(jobs: dict[int, "Job"], clusters: int, problems: int) -> dict[str, Any
     for form, cell in cells.items():
         batches = UNROLL * problems * clusters * cell["batches"]
         counts[form] = max(1, round(_SECONDS / (batches * turn(form, 1)["seconds"])))
-    taken: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
+    taken: dict[str, list[dict[str, Any]]] = {form: [] for form in cells}
     for block in range(FLAGS.blocks):
-        for form in FORMS if block % 2 == 0 else reversed(list(FORMS)):
+        for form in cells if block % 2 == 0 else reversed(list(cells)):
             taken[form].append(turn(form, counts[form]))
     seconds = {form: [turn["seconds"] for turn in turns] for form, turns in taken.items()}
     medians = [f"{form} {1e3 * statistics.median(s):.3g} ms" for form, s in seconds.items()]

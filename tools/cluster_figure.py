@@ -43,14 +43,15 @@ def _draw_ratios(
     cells = {n: known[f"{kind}_{n}"] for n in paper if f"{kind}_{n}" in known}
     values = [1.0, *paper.values()]
     for form, colour in _COLOURS.items():
-        ratios = np.array([_ratios(cell, form) for cell in cells.values()])
-        if not len(ratios):
+        numbers = [number for number, cell in cells.items() if form in cell]
+        if not numbers:
             continue
+        ratios = np.array([_ratios(cells[number], form) for number in numbers])
         medians = np.median(ratios, axis=1)
         values += medians.tolist()
-        axes.plot(list(cells), medians, color=colour, marker="o", label=form.replace("_", " "))
+        axes.plot(numbers, medians, color=colour, marker="o", label=form.replace("_", " "))
         axes.fill_between(
-            list(cells),
+            numbers,
             ratios.min(axis=1),
             ratios.max(axis=1),
             color=colour,

@@ -54,6 +54,8 @@ class Runs:
     def __init__(self) -> None:
         self._learners: dict[Any, tuple[Any, dict[str, Any]]] = {}
         self._loops: dict[str, Any] = {}
+        # Seconds of a step of so many problems, by form and family.
+        self._times: dict[Any, dict[int, float]] = {}
         self._evaluation: tuple[Any, list[Any]] | None = None
 
     def time(self, meta_iterations: int, **cell: Any) -> dict[str, Any]:
@@ -76,8 +78,7 @@ class Runs:
         key = json.dumps(cell, sort_keys=True)
         lengths = Lengths([UNROLL], True)
         if key not in self._loops:
-            self._loops[key] = self._loop(**cell)
-            _settle(self._loops[key], lengths)
+            self._loops[key] = self._loop(lengths, **cell)
         loop = self._loops[key]
         problems = sum(kind.tasks for kind in loop.kinds)
         distributed.gather_objects(None)  # so that all begin at once
@@ -136,11 +137,9 @@ class Runs:
         cells = [cell]
         if max(cell["clusters"]) == 0:
             cells = [{**cell, "families": [name], "clusters": [0]} for name in cell["families"]]
-        loops = [self._loop(**cell) for cell in cells]
-        learner = loops[0].learner
         lengths = FixedUnrolls(problem_steps, UNROLL)(0)
-        for loop in loops:
-            _settle(loop, lengths)
+        loops = [self._loop(lengths, **cell) for cell in cells]
+        learner = loops[0].learner
         fresh = HierarchicalRNN(seed=seed)
         fresh.build([])
         learner.rule.set_weights(fresh.get_weights())
@@ -212,6 +211,7 @@ class Runs:
 
     def _loop(
         self,
+        lengths: Any,
         families: list[str],
         clusters: list[int],
         problems: int,
@@ -220,9 +220,10 @@ class Runs:
         batches: int,
         **how: Any,
     ) -> Any:
-        """A new `ClusterLoop`, of a learner that is kept, with its graphs.
+        """A new `ClusterLoop`, settled, of a learner that is kept, with its graphs.
 
         Args:
+            lengths: of the unrolls that are made until it has settled.
             families: names among `wichrowska`'s.
             clusters: of each.
             problems: of each in a meta-iteration.
@@ -249,7 +250,14 @@ class Runs:
                 named[family.name] = ParallelBatches(family, batches) if batches > 1 else family
             self._learners[form] = learner, named
         learner, named = self._learners[form]
-        return ClusterLoop(learner, [named[name] for name in families], clusters, problems, **how)
+        times = [self._times.setdefault((form, name), {}) for name in families]
+        loop = ClusterLoop(
+            learner, [named[name] for name in families], clusters, problems, times=times, **how
+        )
+        _settle(loop, lengths)
+        for known, measured in zip(times, loop.times, strict=True):
+            known.update(measured)
+        return loop
 
 
 def _accuracy(minimisers: list[Any], problems: int) -> float:

@@ -29,6 +29,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "all_on_one_rank": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True},
     "all": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True, "ranks": 2},
 }
+# Of the cells of the curve over tasks: all but one, whose graphs take longest to compile.
+FORMS_OF_CURVE = tuple(form for form in FORMS if form != "all_on_one_rank")
 TRAINED = ("baseline", "compiled", "all")
 # By what the names of their idle shares end with.
 _ON_TWO_RANKS = {"": "all", "_graph": "two_ranks", "_whole": "two_ranks_whole"}
@@ -55,7 +57,7 @@ def summarised(known: dict[str, Any]) -> dict[str, Any]:
             cell = known.get(f"{kind}_{number}")
             if cell:
                 summary[kind][number] = {
-                    form: _ratio(cell, "baseline", form) for form in FORMS if form != "baseline"
+                    form: _ratio(cell, "baseline", form) for form in cell if form != "baseline"
                 }
                 for form in _ON_TWO_RANKS.values():
                     summary[kind][number][form]["idle_share"] = _idle(cell[form], "busy")

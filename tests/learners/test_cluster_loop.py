@@ -136,6 +136,14 @@ def test_times_are_compared_and_predicted():
     assert all(kind.seconds > 0 for kind in loop.kinds)
 
 
+def test_times_of_an_earlier_loop_pack_the_groups(monkeypatch):
+    monkeypatch.setattr("tfmeta.distributed.size", lambda: 2)
+    times = [{1: 1.0, 2: 2.0}, {2: 6.0}, {1: 1.0, 3: 3.0}]
+    loop = ClusterLoop(learner(), families(), [0, 1, 2], 2, "whole", times=times)
+    groups = [{part.kind for part in parts} for parts in loop.schedule]
+    assert sorted(map(sorted, groups)) == [[0, 2], [1]]
+
+
 def test_more_whole_groups_than_clusters_are_refused(monkeypatch):
     monkeypatch.setattr("tfmeta.distributed.size", lambda: 3)
     with pytest.raises(ArgumentError, match="groups.*3.*no more than 2"):

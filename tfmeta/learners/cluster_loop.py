@@ -1,7 +1,7 @@
 """The training of an update rule on clusters of problems, in groups of equal time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,12 +52,16 @@ class ClusterLoop:
             the paper's figure 5). With one cluster that is the sequential training of the paper's
             figure 2.
         seed: of the order of a cluster's problems in `"update"`.
+        times: of an earlier loop on as many ranks whose families cost the same, which packs the
+            groups at first.
 
     Attributes:
         schedule: what each rank computes, see `tfmeta.clustering.schedule`.
         kinds: what is scheduled.
         busy: seconds of the last meta-iteration in which this rank had work of its own, rather than
             waited for the others or moved the rule.
+        times: seconds of a step of so many problems of each family, as last measured; every rank
+            has all.
         comparisons: of the ranks' times: dictionaries with `step`, for each rank the `measured`
             seconds of a meta-iteration and those `predicted` (None for the first comparison), and
             `packed_anew`, whether another schedule follows; every rank has all.
@@ -77,6 +81,7 @@ class ClusterLoop:
         average_over: str = "clusters",
         within_cluster: str = "accumulate",
         seed: int = 0,
+        times: Sequence[Mapping[int, float]] | None = None,
     ):
         if within_cluster == "update" and cluster_groups == "split" and distributed.size() > 1:
             raise ArgumentError(
@@ -95,11 +100,12 @@ class ClusterLoop:
         self.comparisons: list[dict[str, Any]] = []
         self.busy = 0.0
         self._clock: Clock = {}
-        # Seconds of a step of so many problems of each family, as last measured.
-        self._times: list[dict[int, float]] = [{} for _ in self.families]
+        self.times = [dict(known) for known in times or [{}] * len(self.families)]
         learner.optimizer.build(learner.trainable_variables)
         # Until there are times, every problem is taken to cost the same, on every rank.
         self._costs = [Cost(0.0, 1.0)] * len(self.families)
+        if all(self.times):
+            self._costs = [costs.fit(known) for known in self.times]
         self._speeds = np.ones(distributed.size())
         self._uneven = False  # at the last comparison
         self._zeros = [
@@ -293,11 +299,11 @@ class ClusterLoop:
         for clock in clocks:
             _add(of_all, clock)
         for (kind, tasks), (seconds, done) in of_all.items():
-            self._times[kind][tasks] = seconds / done
+            self.times[kind][tasks] = seconds / done
         # Without drawing the problems, which is a small part.
         measured = np.array([sum(s for s, _ in clock.values()) for clock in clocks]) / self._since
         self._costs = [
-            Cost(*(steps * seconds for seconds in costs.fit(times))) for times in self._times
+            Cost(*(steps * seconds for seconds in costs.fit(times))) for times in self.times
         ]
         kinds = [
             kind._replace(seconds=cost.seconds, start=cost.start)
