@@ -22,10 +22,8 @@ import contextlib
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.run_folder import write_whole
 from tfmeta.tools import program
 from tfmeta.tools.cluster_job import UNROLL, reached
+from tfmeta.tools.cluster_requests import Job, job
 from tfmeta.tools.cluster_results import (
     FAMILIES,
     FORMS,
@@ -83,7 +82,7 @@ def main() -> None:
         raise ArgumentError("output_dir", FLAGS.output_dir, "two ranks need two cores; use them.")
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        jobs = {ranks: stack.enter_context(_job(folder, ranks)) for ranks in (1, 2)}
+        jobs = {ranks: stack.enter_context(job(folder, ranks)) for ranks in (1, 2)}
         if "task_step" in FLAGS.measures:
             _measure_task_steps(jobs, results)
         if "accuracy" in FLAGS.measures:
@@ -96,7 +95,7 @@ def main() -> None:
     print(json.dumps(summary), flush=True)
 
 
-def _measure_task_steps(jobs: dict[int, "Job"], results: "Results") -> None:
+def _measure_task_steps(jobs: dict[int, Job], results: "Results") -> None:
     for clusters in reversed(PAPER_CLUSTERS):  # the whole first
         results.once(f"clusters_{clusters}", _cell, jobs, FORMS, clusters, _PROBLEMS)
     for tasks in _TASKS:
@@ -107,7 +106,7 @@ def _measure_task_steps(jobs: dict[int, "Job"], results: "Results") -> None:
             results.once(name, _cell, jobs, FORMS_OF_CURVE, len(FAMILIES), problems)
 
 
-def _measure_trainings(jobs: dict[int, "Job"], results: "Results") -> None:
+def _measure_trainings(jobs: dict[int, Job], results: "Results") -> None:
     results.once("accuracies", _accuracies, jobs)
     # The compiled baseline makes the same updates as the baseline, sooner.
     for form in TRAINED:
@@ -136,14 +135,14 @@ class Results:
 
 
 def _cell(
-    jobs: dict[int, "Job"], forms: Iterable[str], clusters: int, problems: int
+    jobs: dict[int, Job], forms: Iterable[str], clusters: int, problems: int
 ) -> dict[str, Any]:
     """The seconds of a step of one problem in each form, turn by turn."""
     cells = {form: _request(form, FAMILIES[:clusters], problems) for form in forms}
 
     def turn(form: str, meta_iterations: int) -> dict[str, Any]:
-        job = jobs[FORMS[form]["ranks"]]
-        return job.call("time", meta_iterations=meta_iterations, **cells[form])
+        asked = jobs[FORMS[form]["ranks"]]
+        return asked.call("time", meta_iterations=meta_iterations, **cells[form])
 
     counts = {}
     for form, cell in cells.items():
@@ -170,14 +169,14 @@ def _request(form: str, families: tuple[str, ...], problems: int) -> dict[str, A
     return {"families": list(families), "clusters": clusters, "problems": problems, **how}
 
 
-def _accuracies(jobs: dict[int, "Job"]) -> dict[str, float]:
+def _accuracies(jobs: dict[int, Job]) -> dict[str, float]:
     """The held-out accuracy of the untrained rule, and of Adam tuned for these problems."""
     accuracies = jobs[1].call("accuracies", problem_steps=_PROBLEM_STEPS, problems=_EVALUATED)
     print("  " + ", ".join(f"{name} {value:.1f} %" for name, value in accuracies.items()))
     return accuracies
 
 
-def _best_rate(jobs: dict[int, "Job"], form: str, results: Results) -> float:
+def _best_rate(jobs: dict[int, Job], form: str, results: Results) -> float:
     """The meta-rate that reaches the accuracy soonest, or comes closest; on a seed of its own."""
 
     def merit(rate: float) -> tuple[float, float]:
@@ -190,7 +189,7 @@ def _best_rate(jobs: dict[int, "Job"], form: str, results: Results) -> float:
 
 
 def _training(
-    jobs: dict[int, "Job"], form: str, seed: int, results: Results, rate: float | None = None
+    jobs: dict[int, Job], form: str, seed: int, results: Results, rate: float | None = None
 ) -> dict[str, Any]:
     """A training to the first target where the rate is tuned, else to all of them."""
     training = jobs[FORMS[form]["ranks"]].call(
@@ -212,55 +211,6 @@ def _training(
         flush=True,
     )
     return training
-
-
-class Job:
-    """A job that waits for requests in a folder, see `cluster_job`."""
-
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes]):
-        self.folder, self.process, self.number = folder, process, 0
-
-    def call(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Sends a request and waits for its reply.
-
-        Raises:
-            RuntimeError: the job has ended.
-        """
-        request = self.folder / f"request-{self.number}.json"
-        reply = self.folder / f"reply-{self.number}.json"
-        write_whole(request, json.dumps({"command": command, **arguments}))
-        while not reply.exists():
-            if self.process.poll() is not None:
-                raise RuntimeError(f"a job of the benchmark ended: {self.process.args!r}")
-            time.sleep(0.01)
-        answer = json.loads(reply.read_text())
-        request.unlink()
-        reply.unlink()
-        self.number += 1
-        return answer
-
-
-@contextlib.contextmanager
-def _job(folder: Path, ranks: int) -> Iterator[Job]:
-    """A job of so many ranks, each on a core of its own."""
-    place = folder / f"job-{ranks}"
-    place.mkdir(exist_ok=True)
-    for left in place.iterdir():
-        left.unlink()
-    command = [sys.executable, "-m", "tfmeta.tools.cluster_job", str(place)]
-    if ranks > 1:
-        command = [sys.executable, "-m", "horovod.runner.launch", "-np", str(ranks), *command]
-    else:
-        command = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *command]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        job = Job(place, process)
-        yield job
-        write_whole(place / f"request-{job.number}.json", json.dumps({"command": "end"}))
-        process.wait(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def run() -> None:
