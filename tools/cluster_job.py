@@ -267,13 +267,20 @@ def _accuracy(minimisers: list[Any], problems: int) -> float:
 
 
 def _settle(loop: Any, lengths: Any) -> None:
-    """Traces the graphs and packs the groups by their times, until that changes nothing.
+    """Traces the graphs and, on several ranks, packs the groups by their times, until that changes
+    nothing.
 
     From then on the groups stay as they are: another packing would have a rank trace and compile
     what it has not run before, within the time that is measured.
     """
-    for packing in range(_PACKINGS):
-        for step in range(2 * packing, 2 * packing + 2):
+    from tfmeta import distributed
+    from tfmeta.learners.cluster_loop import COMPARE_FIRST
+
+    if distributed.size() == 1:
+        loop(0, lengths)
+        return
+    for _ in range(_PACKINGS):
+        for step in range(COMPARE_FIRST + 1):
             loop(step, lengths)
         if not loop.comparisons[-1]["packed_anew"]:
             break

@@ -127,10 +127,10 @@ def test_problems_of_a_cluster_are_updated_in_an_order_of_their_own_each_time():
 
 def test_times_are_compared_and_predicted():
     loop = ClusterLoop(learner(), families(), [0, 0, 1], 2)
-    for step in range(12):
+    for step in range(14):
         loop(step, Lengths([1], True))
     first, later = loop.comparisons
-    assert (first["step"], later["step"]) == (1, 11)
+    assert (first["step"], later["step"]) == (3, 13)
     assert first["predicted"] is None and not first["packed_anew"]
     assert 0.1 < later["measured"][0] / later["predicted"][0] < 10
     assert all(kind.seconds > 0 for kind in loop.kinds)

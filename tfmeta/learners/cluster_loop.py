@@ -16,8 +16,10 @@ from tfmeta.learners.optimizer_learner import OptimizerLearner, mean_of_finite
 from tfmeta.learners.unroll_lengths import Lengths
 from tfmeta.problems.problems import Problems
 
-# Ranks compare their times every so many meta-iterations, and pack anew if the longest takes so
-# much more than their mean, and another packing promises to take so much less.
+# Ranks compare their times after so many meta-iterations of a schedule that is new, and every so
+# many later; they pack anew if the longest takes so much more than their mean, and another packing
+# promises to take so much less.
+COMPARE_FIRST = 3
 _COMPARE_EVERY = 10
 _IMBALANCE = 0.1
 _GAIN = 0.05
@@ -154,7 +156,7 @@ class ClusterLoop:
         if self._since == 0:
             self._clock.clear()
         settled = self.comparisons and not self.comparisons[-1]["packed_anew"]
-        if self._since == (_COMPARE_EVERY if settled else 1):
+        if self._since == (_COMPARE_EVERY if settled else COMPARE_FIRST):
             self._compare(step, sum(lengths.steps))
         return mean_of_finite(losses)
 
