@@ -60,7 +60,7 @@ _SECONDS = 0.7  # that a form's turn lasts, about: at most 15 seconds for a cell
 
 _PROBLEM_STEPS = 100
 _EVALUATED = 5  # problems of each of the four sizes
-_EVALUATE_EVERY = (0.1, 0.1)  # seconds, and share of those so far
+_EVALUATE_EVERY = 0.1  # of the seconds so far
 _RATES = (3e-3, 1e-2, 3e-2, 1e-1)
 
 

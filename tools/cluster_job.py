@@ -100,7 +100,7 @@ class Runs:
     def learn(
         self,
         problem_steps: int,
-        evaluate_every: tuple[float, float],
+        evaluate_every: float,
         problems_of_type: int,
         target: float,
         limit: float,
@@ -117,8 +117,8 @@ class Runs:
 
         Args:
             problem_steps: of a problem, in training and in evaluation.
-            evaluate_every: how many seconds of training lie between two evaluations, at least;
-                and what share of those so far.
+            evaluate_every: the rule is evaluated after the first call of the loop, and then when
+                such a share of the seconds of training so far has been added.
             problems_of_type: problems of each of the four sizes, in an evaluation.
             target: in per cent.
             limit: seconds of training after which to give up.
@@ -156,13 +156,14 @@ class Runs:
         seconds, step = 0.0, 0
         while seconds < limit and reached(curve, target) is None:
             began = seconds
-            # Rank 0 decides for all when it is time.
-            least = max(evaluate_every[0], evaluate_every[1] * began)
-            while distributed.gather_objects(seconds - began < least)[0]:
+            while True:
                 started = time.perf_counter()
                 loops[step % len(loops)](_STEPS_OF_A_SEED * seed + step, lengths)
                 seconds += time.perf_counter() - started
                 step += 1
+                # Rank 0 decides for all when it is time.
+                if distributed.gather_objects(seconds - began >= evaluate_every * began)[0]:
+                    break
             curve.append((seconds, step, accuracy()))
             seconds, curve = distributed.gather_objects((seconds, curve))[0]
         return {"curve": curve}

@@ -94,7 +94,7 @@ def test_a_job_measures_and_trains(tmp_path, ranks):
         learned = asked.call(
             "learn",
             problem_steps=20,
-            evaluate_every=[0.1, 0.1],
+            evaluate_every=0.1,
             problems_of_type=2,
             target=100.0,
             limit=0.3,
