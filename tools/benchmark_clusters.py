@@ -49,7 +49,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
 program.define_count("blocks", 5, 1, "How often the forms take turns in a cell.")
 program.define_count("seeds", 3, 1, "Trainings to the accuracy, of each form.")
-program.define_positive("limit", 30.0, "Seconds after which a training to the accuracy gives up.")
+program.define_positive("limit", 10.0, "Seconds after which a training to the accuracy gives up.")
 flags.DEFINE_list(
     "measures", ["task_step", "accuracy"], "What to measure: task_step, accuracy, or both."
 )
