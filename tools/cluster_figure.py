@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from tfmeta import drawing
 from tfmeta.drawing import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SMALL
-from tfmeta.tools.cluster_results import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET
+from tfmeta.tools.cluster_results import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET, ratios
 
 _COLOURS = dict(
     zip(
@@ -46,14 +46,14 @@ def _draw_ratios(
         numbers = [number for number, cell in cells.items() if form in cell]
         if not numbers:
             continue
-        ratios = np.array([_ratios(cells[number], form) for number in numbers])
-        medians = np.median(ratios, axis=1)
+        by_cell = np.array([ratios(cells[number], "baseline", form) for number in numbers])
+        medians = np.median(by_cell, axis=1)
         values += medians.tolist()
         axes.plot(numbers, medians, color=colour, marker="o", label=form.replace("_", " "))
         axes.fill_between(
             numbers,
-            ratios.min(axis=1),
-            ratios.max(axis=1),
+            by_cell.min(axis=1),
+            by_cell.max(axis=1),
             color=colour,
             alpha=0.2,
             linewidth=0,
@@ -70,10 +70,6 @@ def _draw_ratios(
     axes.set_xticks(list(paper))
     axes.set_xlabel(kind)
     drawing.make_logarithmic(axes, min(values), max(values))
-
-
-def _ratios(cell: Mapping[str, Any], form: str) -> list[float]:
-    return [a / b for a, b in zip(cell["baseline"]["seconds"], cell[form]["seconds"], strict=True)]
 
 
 def _draw_trainings(axes: Axes, known: Mapping[str, Any]) -> None:

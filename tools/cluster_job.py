@@ -159,8 +159,9 @@ class Runs:
         while seconds < limit and reached(curve, target) is None:
             began = seconds
             while True:
+                loop = loops[_in_turn(len(loops), step, seed)]
                 started = time.perf_counter()
-                loops[_in_turn(len(loops), step, seed)](_STEPS_OF_A_SEED * seed + step, lengths)
+                loop(_STEPS_OF_A_SEED * seed + step, lengths)
                 seconds += time.perf_counter() - started
                 step += 1
                 # Rank 0 decides for all when it is time.

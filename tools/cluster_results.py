@@ -104,11 +104,20 @@ def _to_accuracy(known: dict[str, Any], target: float) -> dict[str, Any]:
     }
 
 
-def _ratio(cell: dict[str, Any], slow: str, fast: str) -> dict[str, float]:
-    """How many times as fast one form is as another: over the blocks, median and range."""
+def ratios(cell: dict[str, Any], slow: str, fast: str) -> list[float]:
+    """How many times as fast one form is as another, in each block."""
     pairs = zip(cell[slow]["seconds"], cell[fast]["seconds"], strict=True)
-    ratios = [a / b for a, b in pairs]
-    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+    return [a / b for a, b in pairs]
+
+
+def _ratio(cell: dict[str, Any], slow: str, fast: str) -> dict[str, float]:
+    """Median and range of `ratios`."""
+    by_block = ratios(cell, slow, fast)
+    return {
+        "median": statistics.median(by_block),
+        "least": min(by_block),
+        "most": max(by_block),
+    }
 
 
 def _idle(form: dict[str, Any], times: str) -> float:
