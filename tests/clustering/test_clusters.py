@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfmeta.clustering import clusters
+from tfmeta.clustering.kept import KeptClusters
 from tfmeta.errors import ArgumentError
 
 
@@ -15,6 +16,14 @@ def blobs(sizes=(40, 30, 20, 10), seed=0):
     return centres[true] + random.normal(size=[len(true), 3]), true
 
 
+def nearest(found, signatures):
+    """The cluster that each task is nearest to."""
+    count = len(found.centroids)
+    kept = KeptClusters(count, signatures.shape[1], "float64")
+    kept.take(found, np.arange(count))
+    return np.argmin(kept.distances(signatures), axis=1)
+
+
 @pytest.mark.parametrize("count", [4, None])
 @pytest.mark.parametrize("algorithm", clusters.ALGORITHMS)
 def test_plain_clusters_are_found_and_numbered_by_size(algorithm, count):
@@ -23,7 +32,7 @@ def test_plain_clusters_are_found_and_numbered_by_size(algorithm, count):
     np.testing.assert_array_equal(found.labels, true)
     means = [signatures[true == number].mean(axis=0) for number in range(4)]
     np.testing.assert_allclose(found.centroids, means, atol=1e-6)
-    np.testing.assert_array_equal(found.assign(signatures), true)
+    np.testing.assert_array_equal(nearest(found, signatures), true)
     assert found.silhouette > 0.7
 
 
@@ -35,7 +44,7 @@ def test_a_mixture_tells_families_apart_that_vary_in_other_directions():
     signatures = points @ np.linalg.qr(random.normal(size=[20, 3]))[0].T
     found = clusters.fit(signatures, 2, "gaussian_mixture")
     assert np.mean(found.labels == true) > 0.95
-    np.testing.assert_array_equal(found.assign(signatures), found.labels)
+    np.testing.assert_array_equal(nearest(found, signatures), found.labels)
     assert np.mean(clusters.fit(signatures, 2, "kmeans").labels == true) < 0.8
 
 
@@ -47,7 +56,7 @@ def test_clusters_are_found_along_the_few_directions_in_which_tasks_differ(algor
     noise[:, :3] += 3 * signatures
     found = clusters.fit(noise, 4, algorithm)
     np.testing.assert_array_equal(found.labels, true)
-    np.testing.assert_array_equal(found.assign(noise), true)
+    np.testing.assert_array_equal(nearest(found, noise), true)
     assert found.axes.shape == (16, 300) and found.centroids.shape == (4, 16)
 
 
@@ -68,7 +77,7 @@ def test_the_same_in_every_run_and_in_any_order(algorithm):
 def test_new_tasks_go_to_the_nearest_centroid():
     found = clusters.fit(blobs()[0], 4)
     signatures, true = blobs(seed=1)
-    np.testing.assert_array_equal(found.assign(signatures), true)
+    np.testing.assert_array_equal(nearest(found, signatures), true)
 
 
 def test_no_cluster_is_empty_where_signatures_coincide():

@@ -46,12 +46,6 @@ class Clusters(NamedTuple):
     labels: np.ndarray
     silhouette: float
 
-    def assign(self, signatures: np.ndarray) -> np.ndarray:
-        """The nearest cluster, int [tasks], of signatures [tasks, dims]."""
-        differences = (signatures @ self.axes.T)[:, None] - self.centroids
-        scaled = np.einsum("kij,tkj->tki", self.scales, differences)
-        return np.argmin(np.square(scaled).sum(axis=-1) + self.offsets, axis=1)
-
 
 def fit(
     signatures: np.ndarray, num_clusters: int | None, algorithm: str = "kmeans", seed: int = 0

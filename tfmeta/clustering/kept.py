@@ -75,6 +75,16 @@ class KeptClusters(keras.layers.Layer):
             for label, number in enumerate(numbers)
             if number not in there
         ]
+        self.take(found, numbers)
+        return of_all, numbers[found.labels], born
+
+    def take(self, found: clusters.Clusters, numbers: np.ndarray) -> None:
+        """Keeps these clusters in place of those that there were.
+
+        Args:
+            found: the clusters.
+            numbers: the number of each, int [clusters].
+        """
         self.axes.assign(found.axes)
         for variable, rows in (
             (self.centroids, found.centroids),
@@ -84,8 +94,7 @@ class KeptClusters(keras.layers.Layer):
             placed = np.zeros(variable.shape)
             placed[numbers] = rows
             variable.assign(placed)
-        self.present.assign(np.isin(np.arange(most), numbers))
-        return of_all, numbers[found.labels], born
+        self.present.assign(np.isin(np.arange(self.present.shape[0]), numbers))
 
     def distances(self, signatures: tf.Tensor) -> tf.Tensor:
         """How far each task is from each cluster, see `clusters.Clusters`.
