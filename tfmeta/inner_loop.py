@@ -1,4 +1,4 @@
-"""One inner step, the same for every learner."""
+"""One inner step, the same for every learner: along a gradient, or by least squares."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfmeta import engine
-from tfmeta.updates import UpdateRule
+from tfmeta.linearised import linearise
+from tfmeta.updates import GaussNewton, UpdateRule
 
 
 class InnerStep(NamedTuple):
@@ -51,3 +52,27 @@ def inner_step(
     if first_order:
         gradients = [tf.stop_gradient(gradient) for gradient in gradients]
     return InnerStep(loss, others, *rule.update(parameters, weights, gradients, rule_state))
+
+
+def least_squares_step(
+    predict: Callable[[list[tf.Tensor]], tuple[tf.Tensor, Any]],
+    targets: tf.Tensor,
+    rule: GaussNewton,
+    parameters: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    rule_state: Any,
+    first_order: bool,
+) -> InnerStep:
+    """Moves the weights of one task to where its linearised network explains the targets best.
+
+    Args:
+        predict: of the weights, to the predictions and whatever else it computes on the way.
+        targets: what should be predicted.
+        rule, parameters, weights, rule_state: as of `inner_step`.
+        first_order: let no derivative through the linearised network.
+    """
+    linearised, others = linearise(predict, targets, weights)
+    if first_order:
+        linearised = tf.nest.map_structure(tf.stop_gradient, linearised)
+    loss = tf.reduce_mean(tf.square(linearised.residuals))
+    return InnerStep(loss, others, *rule.update(parameters, weights, linearised, rule_state))

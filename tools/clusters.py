@@ -57,9 +57,10 @@ def define_few_shot() -> None:
     flags.DEFINE_enum(
         "routing",
         "hard",
-        ["hard", "soft", "fit"],
-        "Whether a task starts from the initialisation of the nearest cluster, from a mixture, or "
-        "from the one that fits its support set best.",
+        ["hard", "soft", "fit", "evidence"],
+        "Whether a task starts from the initialisation of the nearest cluster, from a mixture, "
+        "from the one from which inner steps fit its support set best, or (with "
+        "--update_rule=gauss_newton) from the one that its support set surprises least.",
     )
 
 
@@ -83,9 +84,15 @@ def check_few_shot() -> None:
             "label",
             f"the tasks of {FLAGS.dataset} carry no label; mix data sets with +, or take another.",
         )
-    if FLAGS.routing == "fit" and FLAGS.cluster_start == "shared":
+    if FLAGS.routing in ("fit", "evidence") and FLAGS.cluster_start == "shared":
         raise ArgumentError(
-            "routing", "fit", "one start for all fits alike; give --cluster_start=own."
+            "routing", FLAGS.routing, "one start for all fits alike; give --cluster_start=own."
+        )
+    if FLAGS.routing == "evidence" and FLAGS.update_rule != "gauss_newton":
+        raise ArgumentError(
+            "routing",
+            "evidence",
+            f"--update_rule={FLAGS.update_rule} gives none; give --update_rule=gauss_newton.",
         )
     if FLAGS.num_clusters is not None and FLAGS.num_clusters > FLAGS.cluster_pool:
         raise ArgumentError(

@@ -11,7 +11,7 @@ NAMES = ("update_rule", "cell", "lstm_inputs", "log_sign_p", "output_scale")
 
 def define(default: str, rules: list[str]) -> None:
     """Defines them, with the rules that a binary takes."""
-    flags.DEFINE_enum("update_rule", default, rules, "How weights move along their gradient.")
+    flags.DEFINE_enum("update_rule", default, rules, "How weights move in an inner step.")
     flags.DEFINE_enum("cell", "gru", ["gru", "lstm"], "Cells of the hierarchical RNN.")
     flags.DEFINE_enum(
         "lstm_inputs", "log_sign", ["log_sign", "scaled"], "How the LSTM is shown a gradient."
@@ -24,11 +24,13 @@ def rule(learning_rate: float = 0.01, inner_steps: int = 1):
     """The rule that the flags name.
 
     Args:
-        learning_rate: of gradient descent, and the first one of learned rates.
-        inner_steps: that have learned rates of their own.
+        learning_rate: of gradient descent, the first one of learned rates, and the first variance
+            of Gauss-Newton steps.
+        inner_steps: that have learned rates or variances of their own.
     """
     from tfmeta.updates import (
         CoordinatewiseLSTM,
+        GaussNewton,
         GradientDescent,
         HierarchicalRNN,
         LayerRates,
@@ -42,6 +44,8 @@ def rule(learning_rate: float = 0.01, inner_steps: int = 1):
             return MetaSGD(learning_rate)
         case "layer_rates":
             return LayerRates(learning_rate, inner_steps)
+        case "gauss_newton":
+            return GaussNewton(learning_rate, inner_steps)
         case "lstm":
             return CoordinatewiseLSTM(
                 inputs=FLAGS.lstm_inputs,

@@ -12,6 +12,7 @@ import json
 
 from absl import flags
 
+from tfmeta.errors import ArgumentError
 from tfmeta.launch import launched_rank
 from tfmeta.tools import clusters, options, outer_loop, program, rules
 
@@ -21,7 +22,7 @@ flags.adopt_module_key_flags(outer_loop)
 clusters.define_few_shot()
 rules.define(
     "gradient_descent",
-    ["gradient_descent", "meta_sgd", "layer_rates", "lstm", "hierarchical_rnn"],
+    ["gradient_descent", "meta_sgd", "layer_rates", "gauss_newton", "lstm", "hierarchical_rnn"],
 )
 
 _NAMES = (
@@ -68,6 +69,13 @@ def main() -> None:
     folder = outer_loop.folder(_NAMES, {"episodes", "validation_episodes"}, length="steps")
     options.check_ranks("meta_batch", "episodes", "validation_episodes", "cluster_pool")
     clusters.check_few_shot()
+    if FLAGS.update_rule == "gauss_newton" and FLAGS.dataset not in options.REGRESSION:
+        raise ArgumentError(
+            "update_rule",
+            "gauss_newton",
+            "its steps are those of the squared error; give --dataset=sinusoid or six_families, or "
+            "another rule.",
+        )
     with program.libraries_loading():
         data = options.Data()
     if launched_rank() == 0:

@@ -159,6 +159,14 @@ def make_tasks(shape, tasks=2, support=4, query=5):
     }
 
 
+def regression():
+    """Tasks whose targets are numbers."""
+    tasks = make_tasks(VECTOR)
+    for labels in ("support_y", "query_y"):
+        tasks[labels] = tf.one_hot(tasks[labels], CLASSES, dtype=tf.float64)
+    return tasks
+
+
 def relative_error(model, tasks, loss=None, **arguments):
     """How far the meta-gradient of two inner steps is from the central difference."""
     learner = tfmeta.MAML(model, inner_learning_rate=0.3, inner_steps=2, **arguments)
@@ -210,11 +218,8 @@ def test_meta_gradient_through_a_loop_is_the_central_difference(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_meta_gradient_of_a_regression_loss_is_the_central_difference(name):
-    tasks = make_tasks(VECTOR)
-    for labels in ("support_y", "query_y"):
-        tasks[labels] = tf.one_hot(tasks[labels], CLASSES, dtype=tf.float64)
     model = classifier(VECTOR, activations("tanh"))
-    assert relative_error(model, tasks, loss=LOSSES[name]()) < 1e-6
+    assert relative_error(model, regression(), loss=LOSSES[name]()) < 1e-6
 
 
 RULES = {
@@ -237,6 +242,17 @@ def test_meta_gradient_through_an_update_rule_is_the_central_difference(name):
     for variable in rule.trainable_variables:
         variable.assign_add(0.3 * random.normal(size=variable.shape))
     assert relative_error(model, make_tasks(VECTOR), update_rule=rule) < 1e-6
+
+
+@pytest.mark.parametrize("stacked", [False, True], ids=["one by one", "stacked"])
+def test_meta_gradient_through_gauss_newton_steps_is_the_central_difference(stacked):
+    """Of the error on the query set and the surprise of the start, in weights and variances."""
+    model, rule = classifier(VECTOR, activations("tanh")), updates.GaussNewton(0.3, 2)
+    rule.build([variable.shape for variable in model.trainable_variables])
+    random = np.random.default_rng(3)
+    for variable in rule.trainable_variables:
+        variable.assign_add(0.3 * random.normal(size=variable.shape))
+    assert relative_error(model, regression(), "mse", update_rule=rule, stacked=stacked) < 1e-6
 
 
 def test_random_draws_come_from_the_seed_of_the_task():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
 import tfmeta
@@ -144,12 +145,14 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
         ("adapted_weights", "hard"),
         ("gradient", "soft"),
         ("adapted_weights", "fit"),
+        ("adapted_weights", "evidence"),
         pytest.param("adapted_weights", "soft", marks=pytest.mark.slow),
         pytest.param("gradient", "hard", marks=pytest.mark.slow),
     ],
 )
 def test_routing_sees_the_support_set_alone(clustering, routing):
-    made = learner(clustering=clustering, routing=routing, num_clusters=3)
+    rule = tfmeta.updates.GaussNewton(0.1, 1) if routing == "evidence" else None
+    made = learner(clustering=clustering, routing=routing, num_clusters=3, update_rule=rule)
     made.fit_clusters(batches(100, 1, 30))
     (tasks,) = batches(steps=1)
     membership = made.memberships(tasks)
@@ -207,6 +210,36 @@ def test_a_task_goes_where_its_support_set_is_fitted_best():
     np.testing.assert_array_equal(np.argmax(made.memberships(tasks), axis=1), losses.argmin(axis=1))
 
 
+def test_a_task_goes_where_it_surprises_least(float64):
+    """The surprise of each start by scipy, after the starts have been moved apart."""
+    rule = tfmeta.updates.GaussNewton(0.1, 1)
+    made = learner(num_clusters=3, routing="evidence", update_rule=rule)
+    made.fit_clusters(batches(100, 1, 30))
+    random = np.random.default_rng(0)
+    for start in made.starts:
+        start.assign_add(0.5 * random.normal(size=start.shape))
+    (tasks,) = batches(steps=1)
+    surprises = np.zeros([12, 3])
+    for number in range(3):
+        *weights, noise = [tf.constant(start.numpy()[number]) for start in made.starts]
+        weights, variances = weights[:4], np.exp(weights[4:])[:, 0]
+        for task in range(12):
+            x, y = tasks["support_x"][task], tasks["support_y"][task]
+            with tf.GradientTape() as tape:
+                tape.watch(weights)
+                predictions, _ = made.model.stateless_call(weights, [], x)
+            jacobian = [np.reshape(j, [5, -1]) for j in tape.jacobian(predictions, weights)]
+            covariance = np.exp(noise) * np.eye(5) + sum(
+                v * j @ j.T for v, j in zip(variances, jacobian, strict=True)
+            )
+            normal = multivariate_normal(predictions.numpy()[:, 0], covariance)
+            surprises[task, number] = -normal.logpdf(y.numpy()[:, 0])
+    assert len(set(surprises.argmin(axis=1))) > 1
+    np.testing.assert_array_equal(
+        np.argmax(made.memberships(tasks), axis=1), surprises.argmin(axis=1)
+    )
+
+
 def test_clusters_keep_their_numbers_when_they_are_formed_anew():
     made = learner(clustering="label", num_clusters=6)
     made.fit_clusters(batches(100, 1, 60))
@@ -260,8 +293,9 @@ def test_adapts_to_a_task_from_the_start_of_its_cluster():
         ({"num_clusters": 0}, "num_clusters=0: give a whole number of at least 1"),
         ({"cluster_algorithm": "dbscan"}, "cluster_algorithm=dbscan: give one of"),
         ({"cluster_start": "none"}, "cluster_start=none: give one of own, shared"),
-        ({"routing": "random"}, "routing=random: give one of hard, soft, fit"),
+        ({"routing": "random"}, "routing=random: give one of hard, soft, fit, evidence"),
         ({"routing": "fit", "cluster_start": "shared"}, "routing=fit: one start for all"),
+        ({"routing": "evidence"}, "routing=evidence: only the update rule GaussNewton"),
         ({"average_over": "ranks"}, "average_over=ranks: give one of clusters, tasks"),
     ],
 )

@@ -11,6 +11,7 @@ TOOLS = Path(__file__).parents[2] / "tools"
 RULES = {
     "meta_sgd": "MetaSGD",
     "layer_rates": "LayerRates",
+    "gauss_newton": "GaussNewton",
     "lstm": "CoordinatewiseLSTM",
     "hierarchical_rnn": "HierarchicalRNN",
 }

@@ -12,6 +12,7 @@ from tfmeta.clustering import clusters, signatures
 from tfmeta.clustering.kept import KeptClusters
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.maml import MAML
+from tfmeta.updates import GaussNewton
 
 # Numbers in a signature by gradient or by weights.
 _DIMS = 256
@@ -48,10 +49,12 @@ class ClusteredMAML(MAML):
         cluster_algorithm: see `clusters.fit`.
         cluster_start: `"own"` or `"shared"`.
         routing: `"hard"`, to the nearest cluster; `"soft"`: a task starts from a mixture of the
-            initialisations, weighted by the probability of each cluster, see `Clusters`; or
+            initialisations, weighted by the probability of each cluster, see `Clusters`;
             `"fit"`, to the cluster from whose initialisation the inner steps fit the support set
-            best. Signatures then say only how clusters begin: each trains on the tasks that it fits
-            best, by hard expectation maximisation (for MAML, the soft one: Jerfel et al. 2019).
+            best; or, with the update rule `GaussNewton`, `"evidence"`: to the cluster which the
+            support set surprises least before any step. Signatures then say only how clusters
+            begin: each trains on the tasks that suit it best, by hard expectation maximisation
+            (for MAML, the soft one: Jerfel et al. 2019).
         average_over: `"clusters"`, each of which in a meta-batch counts once (Pimpalkhute et al.
             2021); or `"tasks"`, each of which counts once.
         signature_dims: numbers in a signature.
@@ -80,7 +83,7 @@ class ClusteredMAML(MAML):
             ("clustering", clustering, signatures.NAMES),
             ("cluster_algorithm", cluster_algorithm, clusters.ALGORITHMS),
             ("cluster_start", cluster_start, ("own", "shared")),
-            ("routing", routing, ("hard", "soft", "fit")),
+            ("routing", routing, ("hard", "soft", "fit", "evidence")),
             ("average_over", average_over, ("clusters", "tasks")),
         ):
             if value not in known and not (argument == "clustering" and callable(value)):
@@ -88,9 +91,13 @@ class ClusteredMAML(MAML):
         for argument, count in (("num_clusters", num_clusters), ("signature_dims", signature_dims)):
             if count is not None and (type(count) is not int or count < 1):
                 raise ArgumentError(argument, count, "give a whole number of at least 1.")
-        if routing == "fit" and cluster_start == "shared":
+        if routing in ("fit", "evidence") and cluster_start == "shared":
             raise ArgumentError(
                 "routing", routing, "one start for all fits alike; give cluster_start=own."
+            )
+        if routing == "evidence" and not isinstance(self.update_rule, GaussNewton):
+            raise ArgumentError(
+                "routing", routing, "only the update rule GaussNewton gives evidence; take it."
             )
         self.clustering = clustering
         self.num_clusters = num_clusters
@@ -188,17 +195,17 @@ class ClusteredMAML(MAML):
             return tf.one_hot(tf.argmin(numbers, axis=1), present.shape[0], dtype=numbers.dtype)
 
         def of_several():
-            if self.routing == "fit":
-                losses = self._support_losses(tasks)
-                return best(tf.where(present & tf.math.is_finite(losses), losses, np.inf))
+            if self.routing in ("fit", "evidence"):
+                misfits = self._misfits(tasks)
+                return best(tf.where(present & tf.math.is_finite(misfits), misfits, np.inf))
             distances = self.clusters.distances(self.signatures(tasks))
             return tf.nn.softmax(-distances / 2) if self.routing == "soft" else best(distances)
 
         alone = tf.reduce_sum(tf.cast(present, tf.int32)) == 1
         return tf.stop_gradient(tf.cond(alone, of_one, of_several))
 
-    def _support_losses(self, tasks):
-        """The loss of each support set after the inner steps from each start, [tasks, clusters]."""
+    def _misfits(self, tasks):
+        """How ill each start suits each support set, [tasks, clusters]."""
         functional, learned = self._functional(), self._parted(self._learned())
         count, most = engine.count_of(tasks), self.clusters.present.shape[0]
         pairs = {n: tf.repeat(t, most, axis=0) for n, t in signatures.seen(tasks).items()}
@@ -212,8 +219,12 @@ class ClusteredMAML(MAML):
                 adapted, state, pair["support_x"], pair["support_y"], training=True
             )[0]
 
-        losses = engine.for_each(loss, pairs, self.stacked, self.tasks_in_flight)
-        return tf.reshape(losses, [count, most])
+        def surprise(pair):
+            return self.surprise(functional, functional.state(), learned, pair, ("support",))
+
+        misfit = loss if self.routing == "fit" else surprise
+        misfits = engine.for_each(misfit, pairs, self.stacked, self.tasks_in_flight)
+        return tf.reshape(misfits, [count, most])
 
     def _routed(self, tasks):
         """The tasks with their memberships, and with weights if clusters are averaged over."""
@@ -232,15 +243,25 @@ class ClusteredMAML(MAML):
     # The algorithm, as MAML has it.
 
     def inner_loop(self, functional, state, learned, task, steps):
-        if self.cluster_start == "own":
-            if "membership" not in task:
-                alone = {name: task[name][None] for name in signatures.seen(task)}
-                task = {**task, "membership": self.memberships(alone)[0]}
-            learned = [
-                [tf.tensordot(task["membership"], tensor, 1) for tensor in tensors]
-                for tensors in learned
-            ]
+        learned = self._start_of(learned, task)
         yield from super().inner_loop(functional, state, learned, task, steps)
+
+    def surprise(self, functional, state, learned, task, parts):
+        learned = self._start_of(learned, task)
+        return super().surprise(functional, state, learned, task, parts)
+
+    def _start_of(self, learned, task):
+        """What one task begins with: of all that is learned, the part of its clusters."""
+        if self.cluster_start == "shared":
+            return learned
+        if "membership" not in task:
+            alone = {name: task[name][None] for name in signatures.seen(task)}
+            task = {**task, "membership": self.memberships(alone)[0]}
+        weights, parameters = learned
+        return [
+            [tf.tensordot(task["membership"], tensor, 1) for tensor in tensors]
+            for tensors in (weights, parameters)
+        ]
 
     def meta_loss(self, tasks):
         return super().meta_loss(self._routed(tasks))

@@ -10,10 +10,12 @@ import tensorflow as tf
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
 from tfmeta.functional import FunctionalModel, State
-from tfmeta.inner_loop import inner_step
+from tfmeta.inner_loop import inner_step, least_squares_step
 from tfmeta.learners import keras_model
-from tfmeta.updates import GradientDescent, UpdateRule
+from tfmeta.linearised import linearise
+from tfmeta.updates import GaussNewton, GradientDescent
 from tfmeta.updates.hand_made import check_rate
+from tfmeta.updates.update_rule import Rule
 
 # The initial weights, and the parameters of the update rule.
 Learned = tuple[list[tf.Tensor], list[tf.Tensor]]
@@ -56,7 +58,11 @@ class MAML(keras.Model):
         stacked: run the tasks as one, for small dense models, see `engine.meta_loss`.
         update_rule: how the inner steps move; by default gradient descent with
             `inner_learning_rate`. Parameters that it has are learned along with the initial
-            weights: learned rates (Li et al. 2017), a learned rule (Ravi and Larochelle 2017).
+            weights: learned rates (Li et al. 2017), a learned rule (Ravi and Larochelle 2017). With
+            `GaussNewton` the loss is the mean squared error; its inner steps do not see
+            regularisation losses, which are therefore refused; and what is learned is to lower,
+            besides the error on the query set, the surprise of the start at a task's support and
+            query set together, so that its variances are those of tasks about it.
 
     Raises:
         ArgumentError: a number is out of range; the model computes in float16, whose loss scaling
@@ -73,7 +79,7 @@ class MAML(keras.Model):
         test_inner_steps: int | None = None,
         tasks_in_flight: int = 4,
         stacked: bool = False,
-        update_rule: UpdateRule | None = None,
+        update_rule: Rule | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -115,17 +121,49 @@ class MAML(keras.Model):
         rule_state = self.update_rule.initial_state(parameters, weights, seed)
         yield weights, state
         for _ in range(steps):
-
-            def support_loss(weights, state=state):
-                loss, _, state = functional.loss_on(
-                    weights, state, task["support_x"], task["support_y"], training=True
+            if isinstance(self.update_rule, GaussNewton):
+                step = least_squares_step(
+                    self._predict(functional, state, task["support_x"]),
+                    task["support_y"],
+                    self.update_rule,
+                    parameters,
+                    weights,
+                    rule_state,
+                    self.first_order,
                 )
-                return loss, state
+            else:
 
-            _, state, weights, rule_state = inner_step(
-                support_loss, self.update_rule, parameters, weights, rule_state, self.first_order
-            )
+                def support_loss(weights, state=state):
+                    loss, _, state = functional.loss_on(
+                        weights, state, task["support_x"], task["support_y"], training=True
+                    )
+                    return loss, state
+
+                step = inner_step(
+                    support_loss,
+                    self.update_rule,
+                    parameters,
+                    weights,
+                    rule_state,
+                    self.first_order,
+                )
+            _, state, weights, rule_state = step
             yield weights, state
+
+    def surprise(
+        self, functional: FunctionalModel, state: State, learned: Learned, task, parts
+    ) -> tf.Tensor:
+        """How little the start expects the targets of one task, see `GaussNewton.surprise`.
+
+        Args:
+            functional, state, learned, task: as of `inner_loop`.
+            parts: which of its targets, of `("support", "query")`.
+        """
+        weights, parameters = learned
+        state = self._task_state(functional, state, task)
+        x, y = (tf.concat([task[f"{part}_{n}"] for part in parts], axis=0) for n in "xy")
+        linearised, _ = linearise(self._predict(functional, state, x), y, weights)
+        return self.update_rule.surprise(parameters, linearised)
 
     def meta_loss(self, tasks: engine.Tasks) -> engine.TaskResult:
         """The loss on the query set after adaptation, of every task of this rank.
@@ -148,11 +186,16 @@ class MAML(keras.Model):
                 adapted, task_state, task["query_x"], task["query_y"], training=True
             )
             moved = [task_state[index] for index in probe.moving]
+            objective = loss
+            if isinstance(self.update_rule, GaussNewton):
+                objective += self.surprise(
+                    functional, state, self._parted(learned), task, ("support", "query")
+                )
             if "weight" not in task:
-                return engine.TaskResult(loss, (loss, prediction), moved)
+                return engine.TaskResult(objective, (loss, prediction), moved)
             weight = task["weight"]
             return engine.TaskResult(
-                loss * tf.cast(weight, loss.dtype),
+                objective * tf.cast(weight, loss.dtype),
                 (loss, prediction),
                 [statistic * tf.cast(weight, statistic.dtype) for statistic in moved],
             )
@@ -336,7 +379,18 @@ class MAML(keras.Model):
     def _functional(self) -> FunctionalModel:
         if not self.compiled or self.loss is None:
             raise ArgumentError("loss", None, "compile the learner with a loss first.")
-        return FunctionalModel(self.model, keras.losses.get(self.loss))
+        loss = keras.losses.get(self.loss)
+        if isinstance(self.update_rule, GaussNewton) and not (
+            loss is keras.losses.mean_squared_error
+            or isinstance(loss, keras.losses.MeanSquaredError)
+        ):
+            raise ArgumentError(
+                "loss",
+                getattr(loss, "name", None) or getattr(loss, "__name__", loss),
+                "Gauss-Newton steps are those of the mean squared error; compile with mse, or take "
+                "another update rule.",
+            )
+        return FunctionalModel(self.model, loss)
 
     def _learned(self) -> list[tf.Tensor]:
         """All that is learned, as tensors: the initial weights, then the rule's parameters."""
@@ -350,6 +404,21 @@ class MAML(keras.Model):
         if not self.update_rule.built:
             self.update_rule.build([list(v.shape) for v in self.model.trainable_variables])
         self.built = True
+
+    def _predict(self, functional, state, x):
+        """The predictions of weights, and the state after; for `linearise`."""
+
+        def predict(weights):
+            prediction, after, own = functional.call(weights, state, x, training=True)
+            if own:
+                raise ArgumentError(
+                    "model",
+                    self.model.name,
+                    "Gauss-Newton steps do not see its regularisation losses; take them out.",
+                )
+            return prediction, after
+
+        return predict
 
     def _task_state(self, functional, state, task):
         if not functional.seeds:

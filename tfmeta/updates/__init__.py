@@ -1,6 +1,7 @@
 """Update rules: how weights move along their gradient inside a task."""
 
 from tfmeta.updates.adam import Adam
+from tfmeta.updates.gauss_newton import GaussNewton
 from tfmeta.updates.gradient_descent import GradientDescent
 from tfmeta.updates.hierarchical_rnn import HierarchicalRNN
 from tfmeta.updates.layer_rates import LayerRates
@@ -13,6 +14,7 @@ from tfmeta.updates.update_rule import UpdateRule
 __all__ = [
     "Adam",
     "CoordinatewiseLSTM",
+    "GaussNewton",
     "GradientDescent",
     "HierarchicalRNN",
     "LayerRates",

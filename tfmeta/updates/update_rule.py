@@ -1,4 +1,4 @@
-"""The interface of every update rule."""
+"""The interface of every rule of inner steps."""
 
 import abc
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 
-class UpdateRule(keras.layers.Layer, abc.ABC):
-    """Turns the gradient of a task's loss into new weights; differentiable in all it is given.
+class Rule(keras.layers.Layer, abc.ABC):
+    """Says how weights move in an inner step; differentiable in all it is given.
 
     A rule is written for the weights of one task; the engine runs it for many. What it remembers
     between inner steps is returned and given back, and what it has learned (`parameters`) is an
@@ -44,6 +44,14 @@ class UpdateRule(keras.layers.Layer, abc.ABC):
             A nest of tensors.
         """
 
+    def parameters(self) -> list[tf.Tensor]:
+        """The present values of `trainable_variables` as tensors."""
+        return [tf.convert_to_tensor(variable.value) for variable in self.trainable_variables]
+
+
+class UpdateRule(Rule):
+    """Turns the gradient of a task's loss into new weights."""
+
     @abc.abstractmethod
     def update(
         self,
@@ -63,7 +71,3 @@ class UpdateRule(keras.layers.Layer, abc.ABC):
         Returns:
             The new weights, and the new state, of the same structure, shapes and dtypes.
         """
-
-    def parameters(self) -> list[tf.Tensor]:
-        """The present values of `trainable_variables` as tensors."""
-        return [tf.convert_to_tensor(variable.value) for variable in self.trainable_variables]
