@@ -204,10 +204,10 @@ def _training(
         **_request(form, FAMILIES, 1),
     )
     soonest = reached(training["curve"], TARGET)
-    seconds, iterations, accuracy = training["curve"][-1]
+    seconds, updates, accuracy = training["curve"][-1]
     print(
         f"  {TARGET:g} % after {soonest and round(soonest, 2)} s; {accuracy:.1f} % after "
-        f"{seconds:.1f} s, {iterations} calls of the loop",
+        f"{seconds:.1f} s, {updates} updates of the rule",
         flush=True,
     )
     return training

@@ -7,9 +7,11 @@ asks once there is reply-N.json; every rank reads them. Between requests the ran
 built for a request is kept, so that forms can take turns without being traced again.
 """
 
+import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +121,8 @@ class Runs:
 
         Args:
             problem_steps: of a problem, in training and in evaluation.
-            evaluate_every: the rule is evaluated after the first call of the loop, and then when
-                such a share of the seconds of training so far has been added.
+            evaluate_every: the rule is evaluated after its first update, and then when such a
+                share of the seconds of training so far has been added.
             problems_of_type: problems of each of the four sizes, in an evaluation.
             target: in per cent.
             limit: seconds of training after which to give up.
@@ -129,8 +131,8 @@ class Runs:
             **cell: as of `_loop`.
 
         Returns:
-            `curve`: seconds of training, calls of the loop (each of a problem, or of one of every
-            family) and accuracy in per cent at each evaluation.
+            `curve`: seconds of training, updates of the rule (each by an unroll of a problem, or of
+            one of every family) and accuracy in per cent at each evaluation.
         """
         from tfmeta import distributed
         from tfmeta.learners.unroll_lengths import FixedUnrolls
@@ -154,20 +156,24 @@ class Runs:
             rule.set_weights(learner.rule.get_weights())
             return _accuracy(minimisers, problems_of_type)
 
+        def updates() -> Iterator[float]:
+            for step in itertools.count():
+                loop = loops[_in_turn(len(loops), step, seed)]
+                yield from loop.updates(_STEPS_OF_A_SEED * seed + step, lengths)
+
         curve = [(0.0, 0, accuracy())]
-        seconds, step = 0.0, 0
+        seconds, updated, training = 0.0, 0, updates()
         while seconds < limit and reached(curve, target) is None:
             began = seconds
             while True:
-                loop = loops[_in_turn(len(loops), step, seed)]
                 started = time.perf_counter()
-                loop(_STEPS_OF_A_SEED * seed + step, lengths)
+                next(training)
                 seconds += time.perf_counter() - started
-                step += 1
+                updated += 1
                 # Rank 0 decides for all when it is time.
                 if distributed.gather_objects(seconds - began >= evaluate_every * began)[0]:
                     break
-            curve.append((seconds, step, accuracy()))
+            curve.append((seconds, updated, accuracy()))
             seconds, curve = distributed.gather_objects((seconds, curve))[0]
         return {"curve": curve}
 

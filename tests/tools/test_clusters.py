@@ -68,6 +68,11 @@ def test_mixed_images(run, characters, tmp_path):
             ["--clustering=gradient", "--routing=fit", "--cluster_start=shared"],
             "--routing=fit: one start for all fits alike; give --cluster_start=own",
         ),
+        (
+            ["--clustering=gradient", "--routing=evidence"],
+            "--routing=evidence: --update_rule=gradient_descent gives none; give --update_rule=",
+        ),
+        (["--update_rule=gauss_newton"], "--update_rule=gauss_newton: its steps are those of the"),
         (["--dataset=glyphs+"], "--dataset"),
     ],
 )

@@ -1,7 +1,7 @@
 """The training of an update rule on clusters of problems, in groups of equal time."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,36 +148,46 @@ class ClusterLoop:
             The mean of the meta-loss over those unrolls where it is finite; NaN where it is in
             none.
         """
+        return mean_of_finite(list(self.updates(step, lengths)))
+
+    def updates(self, step: int, lengths: Lengths) -> Iterator[float]:
+        """One meta-iteration, update by update of the rule; every rank goes through all of them.
+
+        Args:
+            step, lengths: as of a call.
+
+        Yields:
+            The meta-loss of each unroll, after the update that followed it.
+        """
         parts = self.schedule[distributed.rank()]
         run = self._accumulate if self.within_cluster == "accumulate" else self._update_copies
         self.busy = 0.0
-        losses = run(parts, step, lengths)
+        yield from run(parts, step, lengths)
         self._since += 1
         if self._since == 0:
             self._clock.clear()
         settled = self.comparisons and not self.comparisons[-1]["packed_anew"]
         if self._since == (_COMPARE_EVERY if settled else COMPARE_FIRST):
             self._compare(step, sum(lengths.steps))
-        return mean_of_finite(losses)
 
     def _accumulate(self, parts, step, lengths):
         """All clusters at the same parameters; the rule moves after every unroll."""
         running = [self._begin(part, step) for part in parts]
-        losses, done = [], 0
+        done = 0
         for length in lengths.steps:
             total = self._zeros
             for number, part in enumerate(parts):
                 total, running[number] = self._unroll(
                     part, running[number], total, done, length, lengths.fixed
                 )
-            losses.append(self.learner.graph("merge", self._merge)(total))
+            yield self.learner.graph("merge", self._merge)(total)
             done += length
-        return losses
 
     def _update_copies(self, parts, step, lengths):
         """Each cluster moves a copy of the rule, problem by problem; their changes are averaged."""
         if self.clusters == 1:  # the rule itself is the copy
-            return self._update_one_by_one(parts, 0, step, lengths)
+            yield from self._update_one_by_one(parts, 0, step, lengths)
+            return
         optimizer = self.learner.optimizer
         variables = [
             *self.learner.rule.trainable_variables,
@@ -199,21 +209,19 @@ class ClusterLoop:
         _assign(variables, [first + change for first, change in zip(start, merged, strict=True)])
         most = max(np.bincount([k.cluster for k in self.kinds], [k.tasks for k in self.kinds]))
         optimizer.iterations.assign(updates + int(most) * len(lengths.steps))
-        return np.concatenate(distributed.gather_objects(losses))
+        yield from np.concatenate(distributed.gather_objects(losses))
 
     def _update_one_by_one(self, parts, cluster, step, lengths):
         """Trains the problems of a cluster in turn; the rule moves after every unroll of each."""
         move = self.learner.graph("move", self._move)
-        losses = []
         for part in self._in_turn(parts, cluster, step):
             running, done = self._begin(part, step), 0
             for length in lengths.steps:
                 total, running = self._unroll(
                     part, running, self._zeros, done, length, lengths.fixed
                 )
-                losses.append(float(move(total, self.shares[part.kind])))
+                yield float(move(total, self.shares[part.kind]))
                 done += length
-        return losses
 
     def _in_turn(self, parts, cluster, step):
         problems = [
