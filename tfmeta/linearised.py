@@ -4,7 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
+
+# Of the mean variance of a target, so many times what rounding leaves of it are taken for noise.
+_ROUNDING = 100.0
 
 
 class Linearised(NamedTuple):
@@ -25,11 +29,17 @@ class Linearised(NamedTuple):
             variances: of each weight of a tensor, a scalar for each tensor.
             noise: variance of the noise of a target, a scalar.
         """
-        parts = [
-            variance * tf.linalg.matmul(rows, rows, transpose_b=True)
-            for variance, rows in zip(variances, self.jacobian, strict=True)
-        ]
-        return tf.add_n(parts) + tf.linalg.diag(noise * tf.ones_like(self.residuals))
+        explained = tf.add_n(
+            [
+                variance * tf.linalg.matmul(rows, rows, transpose_b=True)
+                for variance, rows in zip(variances, self.jacobian, strict=True)
+            ]
+        )
+        # Where targets have no noise its variance is learned to be next to nothing, and rounding
+        # could make the covariance indefinite.
+        mean = tf.reduce_mean(tf.linalg.diag_part(explained))
+        noise += _ROUNDING * np.finfo(noise.dtype.as_numpy_dtype).eps * mean
+        return explained + tf.linalg.diag(noise * tf.ones_like(self.residuals))
 
     def surprise(self, variances: Sequence[tf.Tensor], noise: tf.Tensor) -> tf.Tensor:
         """-log p(targets) / n, a scalar, in nats: small where such weights explain the targets.

@@ -17,9 +17,10 @@ def test_variances_are_those_of_the_tensor_and_of_the_step():
     assert [variable.shape for variable in rule.trainable_variables] == [(2,)] * 3
     np.testing.assert_array_equal(rule.parameters()[0], np.log([0.5, 0.5]))
     np.testing.assert_array_equal(rule.parameters()[2], [0.0, 0.0])
-    parameters = [tf.math.log(v) for v in ([0.5, 1.0], [2.0, 1.0], [0.5, 8.0])]
-    linearised = Linearised(tf.constant([3.0]), [tf.constant([[1.0]]), tf.constant([[-1.0]])])
-    weights = [tf.zeros([]), tf.zeros([])]
+    parameters = [tf.constant(np.log(v)) for v in ([0.5, 1.0], [2.0, 1.0], [0.5, 8.0])]
+    jacobian = [tf.constant([[1.0]], tf.float64), tf.constant([[-1.0]], tf.float64)]
+    linearised = Linearised(tf.constant([3.0], tf.float64), jacobian)
+    weights = [tf.zeros([], tf.float64), tf.zeros([], tf.float64)]
     state = rule.initial_state(parameters, weights, None)
     # The third step takes the variances of the second.
     for expected in ((0.5, -2.0), (0.8, -2.3), (1.1, -2.6)):
@@ -59,10 +60,12 @@ def learner(loss="mse", regularizer=None, **arguments):
     return made
 
 
-@pytest.mark.parametrize("stacked", [False, True])
-def test_a_learner_trains_with_it(stacked):
+@pytest.mark.parametrize(
+    "arguments", [{}, {"stacked": True}, {"first_order": True}], ids=lambda given: str([*given])
+)
+def test_a_learner_trains_with_it(arguments):
     keras.utils.set_random_seed(0)
-    made = learner(stacked=stacked)
+    made = learner(**arguments)
     source = tfmeta.Sinusoids(5, 5)
     losses = made.fit(source.batches(8, 0, 40), epochs=2, steps_per_epoch=20, verbose=0)
     assert losses.history["loss"][1] < losses.history["loss"][0]
