@@ -24,25 +24,32 @@ def batches(step, tasks):
     return tfmeta.SixFamilies(5, 5).batches(tasks, step, 1, rank, ranks).map(cast)
 
 
+LEARNERS = {
+    "own": {"clustering": "gradient", "inner_learning_rate": 0.01},
+    "shared": {"clustering": "label", "cluster_start": "shared", "inner_learning_rate": 0.01},
+    "evidence": {
+        "clustering": "adapted_weights",
+        "routing": "evidence",
+        "update_rule": tfmeta.updates.GaussNewton(0.1, 1, dtype="float64"),
+    },
+}
+
+
 def main(path):
     tfmeta.init()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     results = {}
-    for start, clustering in (("own", "gradient"), ("shared", "label")):
+    for name, arguments in LEARNERS.items():
         model = tfmeta.models.mlp((2,), 1, (8,), seed=distributed.rank())
-        learner = tfmeta.ClusteredMAML(
-            model, clustering, 4, cluster_start=start, inner_learning_rate=0.01, stacked=True
-        )
+        learner = tfmeta.ClusteredMAML(model, num_clusters=4, stacked=True, **arguments)
         learner.compile(keras.optimizers.SGD(1.0), loss="mse")
         distributed.broadcast(learner.variables)
         learner.fit_clusters(batches(100, 30))
         before = flat(learner.trainable_variables)
         learner.fit(batches(0, 7), verbose=0)
-        results[f"{start} {clustering} gradient"] = before - flat(learner.trainable_variables)
-        results[f"{start} {clustering} clusters"] = flat(
-            [learner.clusters.centroids, learner.clusters.offsets]
-        )
+        results[f"{name} gradient"] = before - flat(learner.trainable_variables)
+        results[f"{name} clusters"] = flat([learner.clusters.centroids, learner.clusters.offsets])
     of_all = {n: np.stack(distributed.gather_objects(value)) for n, value in results.items()}
     if distributed.is_main():
         np.savez(path, **of_all)

@@ -112,6 +112,8 @@ class MAML(keras.Model):
     ) -> Iterator[tuple[list[tf.Tensor], State]]:
         """theta_i+1 = update(theta_i, gradient of the support loss at theta_i), for i < steps.
 
+        A `GaussNewton` rule sees the network linearised at theta_i instead of the gradient.
+
         Yields:
             The weights and the model's state before the first step and after each.
         """
@@ -169,10 +171,11 @@ class MAML(keras.Model):
         """The loss on the query set after adaptation, of every task of this rank.
 
         Returns:
-            `loss`: the sum over the tasks, with its gradient in the weights. `outputs`: the loss
-            [tasks] and the prediction [tasks, query examples, ...]. `sums`: the statistics that
-            moved, in the order of `FunctionalModel.probe`, summed over the tasks. Where the tasks
-            have weights, the sums are weighted.
+            `loss`: the sum over the tasks, with its gradient in the weights; with a `GaussNewton`
+            rule the surprise of each task is added. `outputs`: the loss on the query set [tasks]
+            and the prediction [tasks, query examples, ...]. `sums`: the statistics that moved, in
+            the order of `FunctionalModel.probe`, summed over the tasks. Where the tasks have
+            weights, the sums are weighted.
         """
         functional = self._functional()
         probe = functional.probe(_example_spec(tasks["query_x"]))
