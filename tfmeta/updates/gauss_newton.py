@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
 from tfmeta.linearised import Linearised
-from tfmeta.updates.hand_made import check_rate
+from tfmeta.updates.hand_made import at_step, check_rate
 from tfmeta.updates.update_rule import Rule
 
 
@@ -103,7 +103,5 @@ class GaussNewton(Rule):
         return {**super().get_config(), "variance": self.variance, "steps": self.steps}
 
     def _variances(self, parameters, step):
-        # A product, since the derivative of an indexed tensor would be a sparse one.
-        now = tf.one_hot(tf.minimum(step, self.steps - 1), self.steps, dtype=parameters[0].dtype)
-        *variances, noise = [tf.exp(tf.tensordot(logs, now, 1)) for logs in parameters]
+        *variances, noise = at_step(step, parameters)
         return variances, noise

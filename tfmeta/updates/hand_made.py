@@ -1,4 +1,4 @@
-"""What the hand-made rules have in common."""
+"""What the hand-made rules, and those with learned rates, have in common."""
 
 import math
 from collections.abc import Sequence
@@ -16,6 +16,17 @@ def moved_average(
         decay * average + (1.0 - decay) * value
         for average, value in zip(averages, values, strict=True)
     ]
+
+
+def at_step(step: tf.Tensor, logarithms: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The learned positive numbers of an inner step, a scalar of each tensor of logarithms [steps].
+
+    Steps beyond the last one that was learned take its numbers.
+    """
+    steps = logarithms[0].shape[0]
+    # A product, since the derivative of an indexed tensor would be a sparse one.
+    now = tf.one_hot(tf.minimum(step, steps - 1), steps, dtype=logarithms[0].dtype)
+    return [tf.exp(tf.tensordot(logs, now, 1)) for logs in logarithms]
 
 
 def check_rate(argument: str, rate: float) -> float:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
-from tfmeta.updates.hand_made import check_rate
+from tfmeta.updates.hand_made import at_step, check_rate
 from tfmeta.updates.update_rule import UpdateRule
 
 
@@ -56,11 +56,10 @@ class LayerRates(UpdateRule):
         return tf.zeros([], tf.int32)
 
     def update(self, parameters, weights, gradients, state):
-        # A product, since the derivative of an indexed tensor would be a sparse one.
-        now = tf.one_hot(tf.minimum(state, self.steps - 1), self.steps, dtype=weights[0].dtype)
+        rates = at_step(state, parameters)
         moved = [
-            weight - tf.exp(tf.tensordot(log_rates, now, 1)) * gradient
-            for log_rates, weight, gradient in zip(parameters, weights, gradients, strict=True)
+            weight - rate * gradient
+            for rate, weight, gradient in zip(rates, weights, gradients, strict=True)
         ]
         return moved, state + 1
 
