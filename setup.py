@@ -17,14 +17,9 @@ setup(
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
     python_requires=">=3.11,<3.14",
-    packages=[
-        *find_packages(include=["tfmeta", "tfmeta.*"]),
-        "tfmeta.tools",
-        *(f"tfmeta.tools.{name}" for name in find_packages("tools")),
-        "tfmeta.flags",
-    ],
-    package_dir={"tfmeta.tools": "tools", "tfmeta.flags": "flags"},
-    package_data={"tfmeta.flags": ["*.flags"]},
+    # tfmeta/tools and tfmeta/flags are links to the folders of those names beside tfmeta/.
+    packages=find_packages(include=["tfmeta", "tfmeta.*"]),
+    package_data={"tfmeta": ["py.typed"], "tfmeta.flags": ["*.flags"]},
     install_requires=[
         "tensorflow>=2.21,<3",
         "keras>=3.15",

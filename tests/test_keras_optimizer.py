@@ -9,9 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 import tfmeta
-from tfmeta import updates
-from tfmeta.checkpoints import Checkpoints
-from tfmeta.tasks import random_numbers
+from tfmeta import random_numbers, updates
+from tfmeta.training.checkpoints import Checkpoints
 
 RATE = 0.0625
 RULES = {

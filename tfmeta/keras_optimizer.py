@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import checkpoints
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.learners import OptimizerLearner
-from tfmeta.run_folder import RunFolder
-from tfmeta.tasks import random_numbers
+from tfmeta.training import checkpoints
+from tfmeta.training.run_folder import RunFolder
 from tfmeta.updates import UpdateRule
 
 

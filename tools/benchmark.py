@@ -35,9 +35,9 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from tfmeta.data.image_classes import ImageClasses
+from tfmeta.data.load import load_image_classes
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks.image_classes import ImageClasses
-from tfmeta.tasks.load import load_image_classes
 from tfmeta.tools import program
 from tfmeta.tools.rivals.comparisons import COMPARISONS, Comparison
 from tfmeta.tools.rivals.worker import Worker, environment

@@ -30,7 +30,7 @@ from typing import Any
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.run_folder import write_whole
+from tfmeta.files import write_whole
 from tfmeta.tools import program
 from tfmeta.tools.cluster_job import UNROLL, reached
 from tfmeta.tools.cluster_requests import Job, job
@@ -41,7 +41,7 @@ from tfmeta.tools.cluster_results import (
     PAPER_CLUSTERS,
     TARGET,
     TRAINED,
-    summarised,
+    summarized,
     targets,
 )
 
@@ -87,7 +87,7 @@ def main() -> None:
             _measure_task_steps(jobs, results)
         if "accuracy" in FLAGS.measures:
             _measure_trainings(jobs, results)
-    summary = {**summarised(results.known), "seconds": time.monotonic() - started}
+    summary = {**summarized(results.known), "seconds": time.monotonic() - started}
     from tfmeta.tools.cluster_figure import draw
 
     draw(folder / "clusters.png", results.known)

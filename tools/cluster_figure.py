@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from tfmeta import drawing
-from tfmeta.drawing import BLUE, GREEN, GREY, INK, ORANGE, PINK, RED, SMALL
+from tfmeta.reports import figure as drawing
+from tfmeta.reports.figure import BLUE, GRAY, GREEN, INK, ORANGE, PINK, RED, SMALL
 from tfmeta.tools.cluster_results import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET, ratios
 
-_COLOURS = dict(
+_COLORS = dict(
     zip(
         (form for form in FORMS if form not in ("baseline", "one_rank", "two_ranks_whole")),
-        (ORANGE, PINK, GREEN, GREY, RED, BLUE),
+        (ORANGE, PINK, GREEN, GRAY, RED, BLUE),
         strict=True,
     )
 )
@@ -42,19 +42,19 @@ def _draw_ratios(
 ) -> None:
     cells = {n: known[f"{kind}_{n}"] for n in paper if f"{kind}_{n}" in known}
     values = [1.0, *paper.values()]
-    for form, colour in _COLOURS.items():
+    for form, color in _COLORS.items():
         numbers = [number for number, cell in cells.items() if form in cell]
         if not numbers:
             continue
         by_cell = np.array([ratios(cells[number], "baseline", form) for number in numbers])
         medians = np.median(by_cell, axis=1)
         values += medians.tolist()
-        axes.plot(numbers, medians, color=colour, marker="o", label=form.replace("_", " "))
+        axes.plot(numbers, medians, color=color, marker="o", label=form.replace("_", " "))
         axes.fill_between(
             numbers,
             by_cell.min(axis=1),
             by_cell.max(axis=1),
-            color=colour,
+            color=color,
             alpha=0.2,
             linewidth=0,
         )
@@ -73,13 +73,13 @@ def _draw_ratios(
 
 
 def _draw_trainings(axes: Axes, known: Mapping[str, Any]) -> None:
-    colours = {"baseline": INK, "compiled": ORANGE, "all": BLUE}
-    for form, colour in colours.items():
+    colors = {"baseline": INK, "compiled": ORANGE, "all": BLUE}
+    for form, color in colors.items():
         names = [name for name in known if name.startswith(f"training_{form}_")]
         for number, name in enumerate(names):
             seconds, _, accuracies = zip(*known[name]["curve"], strict=True)
-            axes.plot(seconds, accuracies, color=colour, label=form if number == 0 else None)
-    axes.axhline(TARGET, color=GREY, linewidth=1)
+            axes.plot(seconds, accuracies, color=color, label=form if number == 0 else None)
+    axes.axhline(TARGET, color=GRAY, linewidth=1)
     drawing.frame(axes, f"training to {TARGET:g} % on unseen softmax regressions, each seed")
     axes.set_xlabel("seconds of training (0.1 and more on a logarithmic axis)")
     axes.set_ylabel("held-out accuracy (%)")

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tfmeta.lasting import first_lasting
-from tfmeta.run_folder import write_whole
+from tfmeta.evaluation.statistics import first_lasting
+from tfmeta.files import write_whole
 
 _SECONDS_BETWEEN_LOOKS = 0.01
 UNROLL = 20
@@ -76,8 +76,8 @@ class Runs:
             times measured so far.
         """
         from tfmeta import distributed
-        from tfmeta.clustering import schedule
-        from tfmeta.learners.unroll_lengths import Lengths
+        from tfmeta.scheduling import schedule
+        from tfmeta.scheduling.truncation import Lengths
 
         key = json.dumps(cell, sort_keys=True)
         lengths = Lengths([UNROLL], True)
@@ -135,7 +135,7 @@ class Runs:
             one of every family) and accuracy in per cent at each evaluation.
         """
         from tfmeta import distributed
-        from tfmeta.learners.unroll_lengths import FixedUnrolls
+        from tfmeta.scheduling.truncation import FixedUnrolls
         from tfmeta.updates import HierarchicalRNN
 
         cells = [cell]
@@ -152,9 +152,9 @@ class Runs:
         learner.optimizer.learning_rate = rate
 
         def accuracy() -> float:
-            rule, minimisers = self._evaluated(problem_steps)
+            rule, loss_curves = self._evaluated(problem_steps)
             rule.set_weights(learner.rule.get_weights())
-            return _accuracy(minimisers, problems_of_type)
+            return _accuracy(loss_curves, problems_of_type)
 
         def updates() -> Iterator[float]:
             for step in itertools.count():
@@ -184,26 +184,29 @@ class Runs:
             problem_steps: after which it is taken.
             problems: of each of the four sizes.
         """
-        from tfmeta.minimisation import Minimiser
+        from tfmeta.evaluation.loss_curves import LossCurves
+        from tfmeta.evaluation.tuning import tune
         from tfmeta.problems.registry import problems_named
-        from tfmeta.tuning import tune
         from tfmeta.updates import Adam, HierarchicalRNN
 
-        untrained: list[Minimiser] = []
-        adam: list[Minimiser] = []
+        untrained: list[LossCurves] = []
+        adam: list[LossCurves] = []
         for trained_on, family in zip(
             problems_named("softmax_regression"),
             problems_named("softmax_regression", seed=_EVALUATION_SEED),
             strict=True,
         ):
             numbers = tune("adam", trained_on, problem_steps, 20).numbers
-            for minimisers, rule in ((untrained, HierarchicalRNN(seed=0)), (adam, Adam(**numbers))):
-                minimisers.append(Minimiser(rule, family, problem_steps, every=problem_steps))
+            for found, rule in (
+                (untrained, HierarchicalRNN(seed=0)),
+                (adam, Adam(**numbers)),
+            ):
+                found.append(LossCurves(rule, family, problem_steps, every=problem_steps))
         return {"untrained": _accuracy(untrained, problems), "adam": _accuracy(adam, problems)}
 
     def _evaluated(self, steps: int) -> tuple[Any, list[Any]]:
         """A rule, and what trains unseen softmax regressions with it; the same for all forms."""
-        from tfmeta.minimisation import Minimiser
+        from tfmeta.evaluation.loss_curves import LossCurves
         from tfmeta.problems.registry import problems_named
         from tfmeta.updates import HierarchicalRNN
 
@@ -213,7 +216,7 @@ class Runs:
             self._evaluation = (
                 rule,
                 [
-                    Minimiser(rule, family, steps, every=steps, xla=True)
+                    LossCurves(rule, family, steps, every=steps, xla=True)
                     for family in problems_named("softmax_regression", seed=_EVALUATION_SEED)
                 ],
             )
@@ -270,9 +273,9 @@ class Runs:
         return loop
 
 
-def _accuracy(minimisers: list[Any], problems: int) -> float:
+def _accuracy(loss_curves: list[Any], problems: int) -> float:
     """The mean held-out accuracy after the last step, in per cent; each family counts once."""
-    ended = [minimise(problems) for minimise in minimisers]
+    ended = [minimize(problems) for minimize in loss_curves]
     return 100 * float(sum(e.scores[:, -1].mean() for e in ended) / len(ended))
 
 

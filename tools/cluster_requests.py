@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tfmeta.run_folder import write_whole
+from tfmeta.files import write_whole
 
 
 class Job:

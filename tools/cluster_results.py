@@ -35,7 +35,7 @@ TRAINED = ("baseline", "compiled", "all")
 # By what the names of their idle shares end with.
 _ON_TWO_RANKS = {"": "all", "_graph": "two_ranks", "_whole": "two_ranks_whole"}
 
-# Of the paper: seconds of the base and of the optimised form by number of clusters; overall
+# Of the paper: seconds of the base and of the optimized form by number of clusters; overall
 # speed-up by number of tasks, read off its plot.
 PAPER_CLUSTERS = {2: 1.75, 3: 2.12, 4: 2.31, 5: 1.76}
 PAPER_TASKS = {5: 1.72, 10: 3.44, 15: 4.09, 20: 3.34, 25: 3.73, 30: 3.65, 35: 3.60}
@@ -49,7 +49,7 @@ def targets(known: dict[str, Any]) -> dict[str, float]:
     return {"65": TARGET, "adam": untrained + _GAIN * (adam - untrained)}
 
 
-def summarised(known: dict[str, Any]) -> dict[str, Any]:
+def summarized(known: dict[str, Any]) -> dict[str, Any]:
     """The figures of the whole, from what was measured; None for what was not."""
     summary: dict[str, Any] = {"clusters": {}, "tasks": {}}
     for kind, numbers in (("clusters", PAPER_CLUSTERS), ("tasks", PAPER_TASKS)):

@@ -19,7 +19,7 @@ def define() -> None:
         "clustering",
         "none",
         ["none", "type", "gradient", "adapted_weights", "label"],
-        "By what tasks are clustered: their type (of optimisation problems), the gradient of their "
+        "By what tasks are clustered: their type (of optimization problems), the gradient of their "
         "support loss, their adapted weights, or the number that mixed data carries.",
     )
     define_count("num_clusters", None, 1, "Clusters. Default: as many as the silhouette suggests.")
@@ -52,13 +52,13 @@ def define_few_shot() -> None:
         "cluster_start",
         "own",
         ["own", "shared"],
-        "Whether each cluster has an initialisation of its own.",
+        "Whether each cluster has an initialization of its own.",
     )
     flags.DEFINE_enum(
         "routing",
         "hard",
         ["hard", "soft", "fit", "evidence"],
-        "Whether a task starts from the initialisation of the nearest cluster, from a mixture, "
+        "Whether a task starts from the initialization of the nearest cluster, from a mixture, "
         "from the one from which inner steps fit its support set best, or (with "
         "--update_rule=gauss_newton) from the one that its support set surprises least.",
     )
@@ -74,7 +74,7 @@ def check_few_shot() -> None:
         raise ArgumentError(
             "clustering",
             "type",
-            "only optimisation problems have types; label is the number of each task's data set.",
+            "only optimization problems have types; label is the number of each task's data set.",
         )
     if FLAGS.clustering == "none":
         return
@@ -140,8 +140,8 @@ def trainer(learner, *arguments):
         learner: as `learner` gives it.
         *arguments: of `FewShotTrainer`.
     """
-    from tfmeta.trainers.clustered_few_shot import ClusteredFewShotTrainer
-    from tfmeta.trainers.few_shot import FewShotTrainer
+    from tfmeta.training.clusters import ClusteredFewShotTrainer
+    from tfmeta.training.few_shot import FewShotTrainer
 
     if FLAGS.clustering == "none":
         return FewShotTrainer(learner, *arguments)
@@ -156,7 +156,7 @@ def trainer(learner, *arguments):
 
 def found(learner, source):
     """How the learner's clusters divide unseen tasks, on every rank; None without clusters."""
-    from tfmeta.cluster_report import clustered
+    from tfmeta.reports.clusters import clustered
 
     if FLAGS.clustering == "none":
         return None

@@ -13,8 +13,8 @@ import time
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.run_folder import RunFolder
 from tfmeta.tools import options, program
+from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(options)
@@ -36,8 +36,9 @@ def main() -> None:
     options.check_ranks("episodes")
 
     with program.libraries_loading():
-        from tfmeta import MAML, checkpoints, distributed
-        from tfmeta.evaluation import evaluate
+        from tfmeta import MAML, distributed
+        from tfmeta.evaluation.few_shot import evaluate
+        from tfmeta.training import checkpoints
 
         distributed.init(cycle_milliseconds=5)
     learner = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best)

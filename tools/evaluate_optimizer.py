@@ -1,4 +1,4 @@
-"""Compares a trained optimizer with tuned hand-made ones, on problems that it has never seen.
+"""Compares a trained optimizer with tuned hand-designed ones, on problems that it has never seen.
 
     python tools/evaluate_optimizer.py --output_dir=runs/lstm
     horovodrun -np 2 python tools/evaluate_optimizer.py --output_dir=runs/lstm --problem_steps=200
@@ -19,7 +19,7 @@ problems ended:
                                 have any; each with its interval, held_out_loss_ci95 and so on
     numbers, at_end             of the tuned ones: the numbers found, and which of them are the
                                 first or last that was allowed
-    best_hand_made              of `learned`: the hand-made optimizer with the least mean_log10,
+    best_hand_made              of `learned`: the hand-designed optimizer with the least mean_log10,
     paired_log10, paired_ci95   and the mean difference of log10 to it, problem by problem
 """
 
@@ -29,8 +29,9 @@ import time
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.run_folder import RunFolder, write_whole
+from tfmeta.files import write_whole
 from tfmeta.tools import optimizees, options, program
+from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(options)
@@ -50,8 +51,10 @@ def main() -> None:
     options.check_ranks("test_problems", "tuning_problems")
 
     with program.libraries_loading():
-        from tfmeta import checkpoints, distributed, optimizer_report
-        from tfmeta.comparison import compare
+        from tfmeta import distributed
+        from tfmeta.evaluation.comparison import compare
+        from tfmeta.reports import optimizers as optimizer_report
+        from tfmeta.training import checkpoints
 
         distributed.init()
     rule = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best).rule

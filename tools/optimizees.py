@@ -1,4 +1,4 @@
-"""The flag that names optimisation problems, and the families that it stands for."""
+"""The flag that names optimization problems, and the families that it stands for."""
 
 from absl import flags
 

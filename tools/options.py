@@ -5,11 +5,11 @@ from typing import Any
 
 from absl import flags
 
+from tfmeta.data.image_classes import ImageClasses
+from tfmeta.data.load import load_image_classes
+from tfmeta.data.splits import split_classes
 from tfmeta.errors import ArgumentError
 from tfmeta.launch import launched_size
-from tfmeta.tasks.image_classes import ImageClasses
-from tfmeta.tasks.load import load_image_classes
-from tfmeta.tasks.splits import split_classes
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
@@ -23,7 +23,7 @@ flags.DEFINE_string(
     "glyphs",
     "Where tasks come from: glyphs (drawn characters), tfds:NAME (TensorFlow Datasets), "
     "folder:PATH (a folder of images per class), npz:PATH (an array of images); several of these "
-    "joined by +, whose tasks are mixed, in grey; or sinusoid or six_families (regression).",
+    "joined by +, whose tasks are mixed, in gray; or sinusoid or six_families (regression).",
 )
 flags.DEFINE_string("data_dir", None, "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
 define_count("data_seed", 0, 0, "Draws the characters of glyphs and the classes of a seeded split.")
@@ -127,8 +127,8 @@ class Data:
         """
         from tfmeta.tasks.episodes import Episodes
         from tfmeta.tasks.mixed import Mixed
-        from tfmeta.tasks.regression_families import SixFamilies
         from tfmeta.tasks.sinusoid import Sinusoids
+        from tfmeta.tasks.six_families import SixFamilies
 
         # Parts have seeds of their own, so that tasks that need no classes differ too.
         seed = 4 * FLAGS.seed + ("train", "validation", "test", "all").index(names[0])

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.run_folder import RunFolder
 from tfmeta.tools import options
 from tfmeta.tools.program import define_count, define_positive
+from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
 

@@ -54,7 +54,7 @@ flags.DEFINE_enum(
     "batch_norm",
     "transductive",
     ["transductive", "running"],
-    "Batch normalisation by the statistics of the batch at hand, always, or by running averages "
+    "Batch normalization by the statistics of the batch at hand, always, or by running averages "
     "in evaluation.",
 )
 flags.DEFINE_enum(
@@ -84,9 +84,12 @@ def main() -> None:
     with program.libraries_loading():
         import keras
 
-        from tfmeta import checkpoints, cluster_report, distributed, report
-        from tfmeta.evaluation import evaluate, examples
-        from tfmeta.training import train
+        from tfmeta import distributed
+        from tfmeta.evaluation.few_shot import evaluate, examples
+        from tfmeta.reports import clusters as cluster_report
+        from tfmeta.reports import run as report
+        from tfmeta.training import checkpoints
+        from tfmeta.training.loop import train
 
         distributed.init(cycle_milliseconds=5)
     _, source = data.source("train")

@@ -1,4 +1,4 @@
-"""Meta-trains an optimizer on optimisation problems, and shows how it does on unseen ones.
+"""Meta-trains an optimizer on optimization problems, and shows how it does on unseen ones.
 
     python tools/train_optimizer.py --flagfile=lstm_quadratic
     horovodrun -np 2 python tools/train_optimizer.py --flagfile=hierarchical_rnn_gru
@@ -121,10 +121,10 @@ def main() -> None:
             f"no problem of --{validated} has an accuracy; leave it out.",
         )
     with program.libraries_loading():
-        from tfmeta import checkpoints
         from tfmeta.learners.optimizer_learner import OptimizerLearner
-        from tfmeta.trainers.optimizer import OptimizerTrainer, reached
-        from tfmeta.training import train
+        from tfmeta.training import checkpoints
+        from tfmeta.training.loop import train
+        from tfmeta.training.optimizers import OptimizerTrainer, reached
 
     learner = OptimizerLearner(
         rules.rule(),
@@ -182,7 +182,7 @@ def main() -> None:
         results |= _of_clusters(loop)
     folder.write_results(results)
     if loop is not None and loop.comparisons:
-        from tfmeta import schedule_report
+        from tfmeta.reports import schedule as schedule_report
 
         schedule_report.draw(folder.path / "schedule.png", loop)
     print(
@@ -221,7 +221,7 @@ def _cluster_loop(learner, families):
 
 
 def _clusters(learner, families):
-    from tfmeta.clustering.families import cluster
+    from tfmeta.training.problem_clusters import cluster
 
     return cluster(
         families,
@@ -235,7 +235,7 @@ def _clusters(learner, families):
 
 def _of_clusters(loop):
     """What to tell of clusters and of their schedule."""
-    from tfmeta.clustering.schedule import idle_share
+    from tfmeta.scheduling.schedule import idle_share
 
     return {
         "clusters": {
@@ -252,7 +252,7 @@ def _of_clusters(loop):
 
 
 def _lengths():
-    from tfmeta.learners.unroll_lengths import FixedUnrolls, RandomUnrolls
+    from tfmeta.scheduling.truncation import FixedUnrolls, RandomUnrolls
 
     if FLAGS.unroll_lengths == "random":
         return RandomUnrolls(seed=FLAGS.seed)

@@ -13,7 +13,7 @@ from keras import layers
 
 import tfmeta
 from tfmeta import updates
-from tfmeta.learners import keras_model
+from tfmeta.inner import keras_support as keras_model
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -272,13 +272,13 @@ STOCK = {
 
 
 @pytest.mark.parametrize("name", STOCK)
-def test_second_order_refuses_normalisation_by_keras(name):
+def test_second_order_refuses_normalization_by_keras(name):
     model = classifier(IMAGE, lambda x: STOCK[name]()(conv(x)))
     with pytest.raises(tfmeta.ArgumentError, match=f"{name}_normalization.*tfmeta.layers"):
         tfmeta.MAML(model)
 
 
-def test_normalisation_by_keras_would_be_off_in_second_order(monkeypatch):
+def test_normalization_by_keras_would_be_off_in_second_order(monkeypatch):
     monkeypatch.setattr(keras_model, "check", lambda model, second_order: None)
     # A hundred times what every layer above keeps to.
     assert through(IMAGE, lambda x: layers.BatchNormalization()(conv(x))) > 1e-4

@@ -75,11 +75,11 @@ def quadratic(inner_steps, first_order, size=5):
     random = np.random.default_rng(0)
     roots = random.normal(size=[2, TASKS, 1, size, size])
     hessians, query_hessians = roots @ np.swapaxes(roots, -1, -2) / size
-    centres, query_centres = random.normal(size=[2, TASKS, 1, size])
+    centers, query_centers = random.normal(size=[2, TASKS, 1, size])
     tasks = {
-        "support_x": centres,
+        "support_x": centers,
         "support_y": hessians,
-        "query_x": query_centres,
+        "query_x": query_centers,
         "query_y": query_hessians,
     }
     model = keras.Sequential([keras.Input([size]), Distance()])
@@ -87,7 +87,7 @@ def quadratic(inner_steps, first_order, size=5):
     learner.compile(keras.optimizers.SGD(1.0), loss=half_square)
     weights = model.weights[0].numpy()
     bowls = [
-        (hessians[task, 0], centres[task, 0], query_hessians[task, 0], query_centres[task, 0])
+        (hessians[task, 0], centers[task, 0], query_hessians[task, 0], query_centers[task, 0])
         for task in range(TASKS)
     ]
     return meta_gradient(learner, tasks)[0], by_hand(weights, inner_steps, first_order, bowls)

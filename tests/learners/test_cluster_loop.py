@@ -8,8 +8,8 @@ import tensorflow as tf
 from tfmeta.errors import ArgumentError
 from tfmeta.learners import OptimizerLearner
 from tfmeta.learners.cluster_loop import ClusterLoop
-from tfmeta.learners.unroll_lengths import Lengths
 from tfmeta.problems import Bowls, Quadratics
+from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM
 
 UNROLL = 2

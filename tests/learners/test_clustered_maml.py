@@ -8,10 +8,10 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
 import tfmeta
+from tfmeta.data.load import load_image_classes
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.clustered_maml import ClusteredMAML
 from tfmeta.tasks.episodes import Episodes
-from tfmeta.tasks.load import load_image_classes
 from tfmeta.tasks.mixed import Mixed
 
 STEPS = 4
@@ -157,8 +157,8 @@ def test_routing_sees_the_support_set_alone(clustering, routing):
     (tasks,) = batches(steps=1)
     membership = made.memberships(tasks)
     np.testing.assert_allclose(tf.reduce_sum(membership, axis=1), 1, rtol=1e-6)
-    spoilt = {**tasks, "query_x": 0 * tasks["query_x"], "query_y": 0 * tasks["query_y"]}
-    np.testing.assert_array_equal(made.memberships(spoilt), membership)
+    spoiled = {**tasks, "query_x": 0 * tasks["query_x"], "query_y": 0 * tasks["query_y"]}
+    np.testing.assert_array_equal(made.memberships(spoiled), membership)
 
 
 def test_a_task_trains_the_start_of_its_cluster_alone():

@@ -243,7 +243,7 @@ def test_a_model_without_free_weights_is_refused():
         tfmeta.MAML(model)
 
 
-def test_normalisation_by_keras_is_refused_in_second_order_alone():
+def test_normalization_by_keras_is_refused_in_second_order_alone():
     model = functional(layers.BatchNormalization(name="stock"))
     with pytest.raises(tfmeta.ArgumentError, match="its layer stock .*BatchNormalization"):
         tfmeta.MAML(model)
@@ -263,7 +263,7 @@ def test_normalisation_by_keras_is_refused_in_second_order_alone():
     ],
 )
 @pytest.mark.parametrize("make", [functional, sequential])
-def test_exact_normalisation_gives_equal_outputs(make, norm):
+def test_exact_normalization_gives_equal_outputs(make, norm):
     model = make(norm())
     x = meta_batch()["query_x"][0]
     for variable in model.variables:

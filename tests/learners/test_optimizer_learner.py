@@ -13,11 +13,11 @@ import psutil
 import pytest
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner
-from tfmeta.learners.unroll_lengths import Lengths
 from tfmeta.problems import Bowls, Problems, Quadratics
-from tfmeta.tasks import random_numbers
+from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM, GradientDescent, HierarchicalRNN, MetaSGD
 
 PROBLEMS, STEPS = 2, 3

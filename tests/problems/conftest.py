@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmeta.problems.problems import Problems
+from tfmeta.problems.base import Problems
 
 PROBLEMS = 3
 STEP = 1e-5

@@ -25,7 +25,7 @@ def test_samples_are_split_700_to_300_and_of_two_equal_classes():
 
 
 def test_the_labels_can_be_learned_and_hold_on_held_out_samples():
-    """Nearest neighbours agree more often than chance: labels are a function of the sample."""
+    """Nearest neighbors agree more often than chance: labels are a function of the sample."""
     data = FullyConnectedNetworks(5).batch(0, 0, 10)["data"]
     agreement = []
     for x, y, held_out_x, held_out_y in zip(

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmeta.data.glyphs import glyphs
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.image_network import ImageNetworks
-from tfmeta.tasks.glyphs import glyphs
-from tfmeta.tasks.image_classes import ImageClasses
 
 
 @pytest.fixture(scope="module")

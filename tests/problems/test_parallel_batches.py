@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.problems import SoftmaxRegressions
 from tfmeta.problems.parallel_batches import ParallelBatches
-from tfmeta.tasks import random_numbers
 
 
 def test_the_gradient_is_the_mean_over_the_batches():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmeta.data.glyphs import glyphs
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.registry import NAMES, problems_named
-from tfmeta.tasks.glyphs import glyphs
 
 COUNTS = {
     "quadratic": 1,

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.quadratic import Quadratics
 from tfmeta.problems.scaled import ScaledCoordinates
 from tfmeta.problems.softmax_regression import SoftmaxRegressions
-from tfmeta.tasks import random_numbers
 
 
 def test_derivatives(check_derivatives):

@@ -15,13 +15,13 @@ from keras import layers
 
 import tfmeta
 from tfmeta import distributed
-from tfmeta.tasks.task_source import share
+from tfmeta.distributed import share
 
 STEPS, TASKS, WAYS = 5, 7, 3
 
 
 def network():
-    """With both kinds of batch normalisation, and dropout."""
+    """With both kinds of batch normalization, and dropout."""
     return keras.Sequential(
         [
             keras.Input([6, 6, 1]),

@@ -15,8 +15,8 @@ import tfmeta
 from tfmeta import distributed
 from tfmeta.learners import OptimizerLearner
 from tfmeta.learners.cluster_loop import ClusterLoop
-from tfmeta.learners.unroll_lengths import Lengths
 from tfmeta.problems import Bowls, Quadratics
+from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM
 
 # Two families in the first cluster, one in the second; 7 is not a multiple of 2 or 3.

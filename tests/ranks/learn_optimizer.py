@@ -14,12 +14,12 @@ import tensorflow as tf
 
 import tfmeta
 from tfmeta import distributed
+from tfmeta.distributed import share
 from tfmeta.learners import OptimizerLearner
-from tfmeta.learners.unroll_lengths import FixedUnrolls
 from tfmeta.problems import Quadratics, SoftmaxRegressions
-from tfmeta.tasks.task_source import share
-from tfmeta.trainers.optimizer import OptimizerTrainer
-from tfmeta.training import Progress
+from tfmeta.scheduling.truncation import FixedUnrolls
+from tfmeta.training.loop import Progress
+from tfmeta.training.optimizers import OptimizerTrainer
 from tfmeta.updates import CoordinatewiseLSTM, HierarchicalRNN
 
 STEPS, UNROLL = 4, 2

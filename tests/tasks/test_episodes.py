@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 from tfmeta.tasks.episodes import Episodes
-from tfmeta.tasks.image_classes import ImageClasses
 
 COUNTS = [5, 4, 9, 6, 4, 7]
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfmeta.errors import ArgumentError
 from tfmeta.tasks.mixed import Mixed
 from tfmeta.tasks.sinusoid import Sinusoids
-from tfmeta.tasks.task_source import TaskSource
+from tfmeta.tasks.source import TaskSource
 
 
 class Constants(TaskSource):

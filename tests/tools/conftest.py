@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfmeta import checkpoints
-from tfmeta.tasks.glyphs import glyphs
+from tfmeta.data.glyphs import glyphs
+from tfmeta.training import checkpoints
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tfmeta import checkpoints
 from tfmeta.learners import OptimizerLearner
+from tfmeta.training import checkpoints
 from tfmeta.updates import HierarchicalRNN
 
 TOOLS = Path(__file__).parents[2] / "tools"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfmeta.tools.cluster_requests import job
-from tfmeta.tools.cluster_results import FORMS, FORMS_OF_CURVE, summarised
+from tfmeta.tools.cluster_results import FORMS, FORMS_OF_CURVE, summarized
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark_clusters.py"
 
@@ -22,7 +22,7 @@ def cell(forms, **seconds):
 def test_ratios_are_medians_over_blocks():
     whole = cell(FORMS, compiled=[4.0, 3.0], all_on_one_rank=[3.0, 4.0], all=[2.0, 2.0])
     known = {"clusters_5": whole, "tasks_10": cell(FORMS_OF_CURVE, all=[1.0, 1.0])}
-    summary = summarised(known)
+    summary = summarized(known)
     assert summary["speedup_graph"] == (8 / 2 + 12 / 2) / 2
     assert summary["speedup_compiled"] == (4 / 2 + 3 / 2) / 2
     assert summary["two_ranks"] == (3 / 2 + 4 / 2) / 2
@@ -33,7 +33,7 @@ def test_ratios_are_medians_over_blocks():
 
 
 def test_a_rank_is_idle_while_it_waits_for_the_longest():
-    summary = summarised({"clusters_5": cell(FORMS)})
+    summary = summarized({"clusters_5": cell(FORMS)})
     # In the first block 1 - (3 + 1) / (2 * 3), in the second nothing.
     assert summary["idle_share"] == pytest.approx((1 / 3 + 0) / 2)
     assert summary["idle_share_whole_possible"] == 0
@@ -49,7 +49,7 @@ def test_time_to_accuracy_is_compared_seed_by_seed():
         known[f"rate_{form}"] = 0.01
         for seed, first in enumerate(firsts):
             known[f"training_{form}_{seed}"] = training(first, first + 1, first + 2)
-    summary = summarised(known)
+    summary = summarized(known)
     assert summary["to_65"]["seconds"] == {
         "baseline": [6.0, 4.0],
         "compiled": [2.0, 4.0],

@@ -43,10 +43,10 @@ def test_a_run_stopped_right_before_clusters_are_formed_anew(run, tmp_path):
 
 
 def test_mixed_images(run, characters, tmp_path):
-    """Grey and coloured images of two sizes; clusters by their data set."""
-    colours = np.random.default_rng(0).integers(0, 256, [40, 6, 20, 20, 3], np.uint8)
-    np.savez(tmp_path / "colours.npz", images=colours)
-    flags = [f"--dataset={characters}+npz:{tmp_path}/colours.npz", "--image_size=16"]
+    """Gray and colored images of two sizes; clusters by their data set."""
+    colors = np.random.default_rng(0).integers(0, 256, [40, 6, 20, 20, 3], np.uint8)
+    np.savez(tmp_path / "colors.npz", images=colors)
+    flags = [f"--dataset={characters}+npz:{tmp_path}/colors.npz", "--image_size=16"]
     flags += ["--filters=4", "--queries=2", "--meta_batch=4", *SHORT]
     flags += ["--clustering=label", "--num_clusters=2", "--cluster_pool=30"]
     results = results_of(run(TOOLS / "train.py", *flags, f"--output_dir={tmp_path}/run"))
@@ -59,7 +59,7 @@ def test_mixed_images(run, characters, tmp_path):
     ("flags", "sentence"),
     [
         (["--clustering=mood"], "--clustering"),
-        (["--clustering=type"], "--clustering=type: only optimisation problems have types"),
+        (["--clustering=type"], "--clustering=type: only optimization problems have types"),
         (["--clustering=gradient", "--num_clusters=0"], "--num_clusters=0"),
         (["--clustering=gradient", "--num_clusters=501"], "--num_clusters=501: there are 500"),
         (["--clustering=gradient", "--pretrain_steps=9000"], "--pretrain_steps=9000: clusters"),

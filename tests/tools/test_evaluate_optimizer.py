@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tfmeta.tuning import HAND_MADE
+from tfmeta.evaluation.tuning import HAND_DESIGNED
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TRAIN = TOOLS / "train_optimizer.py"
@@ -43,14 +43,14 @@ def test_results_and_picture_of_images(run, folder, characters):
     assert results["rule"] == "CoordinatewiseLSTM"
     [(family, optimizers)] = results["families"].items()
     assert family == "image_network_20"
-    assert optimizers.keys() == {"learned", *HAND_MADE}
+    assert optimizers.keys() == {"learned", *HAND_DESIGNED}
     for name, measures in optimizers.items():
         assert measures.keys() >= KEYS | HELD_OUT
         assert 0 <= measures["accuracy"] <= 100
         if name != "learned":
-            assert measures["numbers"].keys() == HAND_MADE[name][1].keys()
+            assert measures["numbers"].keys() == HAND_DESIGNED[name][1].keys()
     learned = optimizers["learned"]
-    best = min(HAND_MADE, key=lambda name: optimizers[name]["mean_log10"])
+    best = min(HAND_DESIGNED, key=lambda name: optimizers[name]["mean_log10"])
     assert learned["best_hand_made"] == best
     difference = learned["mean_log10"] - optimizers[best]["mean_log10"]
     assert learned["paired_log10"] == pytest.approx(difference)

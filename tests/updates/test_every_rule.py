@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfmeta import engine, updates
-from tfmeta.inner_loop import inner_step
+from tfmeta.inner.loop import inner_step
 
 SHAPES = ((3, 2), (2,), ())
 SEED = tf.constant([5, 6])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfmeta
 from tfmeta import updates
-from tfmeta.linearised import Linearised
+from tfmeta.updates.linearized import Linearized
 
 
 def test_variances_are_those_of_the_tensor_and_of_the_step():
@@ -19,16 +19,16 @@ def test_variances_are_those_of_the_tensor_and_of_the_step():
     np.testing.assert_array_equal(rule.parameters()[2], [0.0, 0.0])
     parameters = [tf.constant(np.log(v)) for v in ([0.5, 1.0], [2.0, 1.0], [0.5, 8.0])]
     jacobian = [tf.constant([[1.0]], tf.float64), tf.constant([[-1.0]], tf.float64)]
-    linearised = Linearised(tf.constant([3.0], tf.float64), jacobian)
+    linearized = Linearized(tf.constant([3.0], tf.float64), jacobian)
     weights = [tf.zeros([], tf.float64), tf.zeros([], tf.float64)]
     state = rule.initial_state(parameters, weights, None)
     # The third step takes the variances of the second.
     for expected in ((0.5, -2.0), (0.8, -2.3), (1.1, -2.6)):
-        weights, state = rule.update(parameters, weights, linearised, state)
+        weights, state = rule.update(parameters, weights, linearized, state)
         np.testing.assert_allclose(weights, expected, rtol=1e-6)
     # That of the first step: variance 3 of the target, which is 3 off.
     np.testing.assert_allclose(
-        rule.surprise(parameters, linearised), (9 / 3 + np.log(2 * np.pi * 3)) / 2, rtol=1e-6
+        rule.surprise(parameters, linearized), (9 / 3 + np.log(2 * np.pi * 3)) / 2, rtol=1e-6
     )
 
 
@@ -80,6 +80,6 @@ def test_another_loss_is_refused():
         learner("mae").fit(tfmeta.Sinusoids(5, 5).batches(2, 0, 1), verbose=0)
 
 
-def test_regularisation_losses_are_refused():
-    with pytest.raises(tfmeta.ArgumentError, match="do not see its regularisation losses"):
+def test_regularization_losses_are_refused():
+    with pytest.raises(tfmeta.ArgumentError, match="do not see its regularization losses"):
         learner(regularizer="l2").fit(tfmeta.Sinusoids(5, 5).batches(2, 0, 1), verbose=0)

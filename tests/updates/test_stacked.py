@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfmeta import engine, updates
-from tfmeta.inner_loop import inner_step
+from tfmeta.inner.loop import inner_step
 
 COUNT = 3
 
@@ -22,11 +22,11 @@ RULES = {
 every_rule = pytest.mark.parametrize("name", RULES)
 
 
-def meta_loss(rule, parameters, start, centres, seed, first_order):
+def meta_loss(rule, parameters, start, centers, seed, first_order):
     """Two steps on a function of two tensors."""
 
     def loss(weights):
-        distance = weights[0] * weights[1] - centres
+        distance = weights[0] * weights[1] - centers
         return tf.reduce_sum(tf.square(distance) + 0.1 * tf.square(weights[0])), None
 
     weights, state = start, rule.initial_state(parameters, start, seed)
@@ -47,11 +47,11 @@ def some_problems():
 def with_gradients(rule, problems, first_order, run):
     """The meta-losses of the problems, and their sum's gradient in all that they come from."""
     parameters = rule.parameters()
-    start, centres, _ = problems
+    start, centers, _ = problems
     with tf.GradientTape() as tape:
-        tape.watch([parameters, start, centres])
+        tape.watch([parameters, start, centers])
         losses = run(lambda problem: meta_loss(rule, parameters, *problem, first_order), problems)
-    return losses, engine.gradients_of(tape, losses, [*parameters, *start, centres])
+    return losses, engine.gradients_of(tape, losses, [*parameters, *start, centers])
 
 
 def one_by_one(function, problems):

@@ -1,4 +1,4 @@
-"""Normalisation whose second derivatives are exact, and convolution whose derivatives cost less."""
+"""Normalization whose second derivatives are exact, and convolution whose derivatives cost less."""
 
 from tfmeta.layers.convolution import Conv2D
 from tfmeta.layers.normalization import (

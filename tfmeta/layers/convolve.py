@@ -8,7 +8,7 @@ forward operation and its derivatives up to the second, on one core, with 5 to 7
 take of the time of TensorFlow's own operations
 
     0.7 to 0.95 on maps of 7x7 to 42x42 with 32 or 64 channels,
-    0.65 to 0.9 on images of one or three colours, 28x28 and 84x84,
+    0.65 to 0.9 on images of one or three colors, 28x28 and 84x84,
     up to 1.1 on fewer than some 64 places, and where patches outgrow the caches.
 
 The input's gradient, the kernel's gradient and the convolution itself are linear in either

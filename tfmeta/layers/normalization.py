@@ -1,4 +1,4 @@
-"""Batch, layer and group normalisation with exact derivatives of every order.
+"""Batch, layer and group normalization with exact derivatives of every order.
 
 Keras's own layers take their moments from `tf.nn.moments`, which computes the variance about a
 mean through which no gradient flows. The first derivative is right all the same, since the
@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
-from tfmeta.layers.standardise import standardise
+from tfmeta.layers.standardize import standardize
 
 STATISTICS = ("transductive", "running")
 
@@ -35,7 +35,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` with exact second derivatives and a named semantics.
 
     Args:
-        statistics: which mean and variance normalise the input.
+        statistics: which mean and variance normalize the input.
             `"transductive"`: always those of the batch at hand, in training and in prediction
             (Finn et al. 2017). A prediction then depends on the other examples of its batch,
             and nothing is remembered between batches.
@@ -55,7 +55,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for name in ("renorm", "synchronized"):
             if kwargs.get(name):
                 raise ArgumentError(
-                    name, True, "exact batch normalisation does not have it; leave it out."
+                    name, True, "exact batch normalization does not have it; leave it out."
                 )
         super().__init__(**kwargs)
         self.statistics = statistics
@@ -63,7 +63,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if mask is not None:
             raise ArgumentError(
-                "mask", "given", "exact batch normalisation takes no mask; leave it out."
+                "mask", "given", "exact batch normalization takes no mask; leave it out."
             )
         x = _at_least_float32(inputs)
         shape = [1] * len(x.shape)
@@ -71,14 +71,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
         axes = [axis for axis in range(len(shape)) if shape[axis] == 1]
         scale, offset = _scale_and_offset(self, x, shape)
         if self.statistics == "transductive":
-            x = standardise(x, axes, self.epsilon, scale, offset)
+            x = standardize(x, axes, self.epsilon, scale, offset)
         elif training and self.trainable:
             for average, now in zip(
                 (self.moving_mean, self.moving_variance), tf.nn.moments(x, axes), strict=True
             ):
                 now = tf.cast(now, average.dtype)
                 average.assign(average * self.momentum + now * (1.0 - self.momentum))
-            x = standardise(x, axes, self.epsilon, scale, offset)
+            x = standardize(x, axes, self.epsilon, scale, offset)
         else:
             mean = tf.reshape(tf.cast(self.moving_mean, x.dtype), shape)
             variance = tf.reshape(tf.cast(self.moving_variance, x.dtype), shape)
@@ -115,7 +115,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
         axes = [axis % len(x.shape) for axis in self.axis]
         shape = [x.shape[axis] if axis in axes else 1 for axis in range(len(x.shape))]
         scale, offset = _scale_and_offset(self, x, shape)
-        x = standardise(x, axes, self.epsilon) * scale + offset
+        x = standardize(x, axes, self.epsilon) * scale + offset
         return tf.cast(x, self.compute_dtype)
 
 
@@ -137,7 +137,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
         shape = [1] * len(grouped.shape)
         shape[axis], shape[axis + 1] = self.groups, size
         scale, offset = _scale_and_offset(self, x, shape)
-        outputs = standardise(grouped, axes, self.epsilon) * scale + offset
+        outputs = standardize(grouped, axes, self.epsilon) * scale + offset
         return tf.cast(tf.reshape(outputs, sizes), self.compute_dtype)
 
 
@@ -151,7 +151,7 @@ _EXACT = {
 def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers of `model` whose second derivative Keras gets wrong.
 
-    A frozen batch normalisation is not among them: it takes no moments.
+    A frozen batch normalization is not among them: it takes no moments.
     """
 
     def inexact(layer):
@@ -168,7 +168,7 @@ def with_exact_normalization(model: keras.Model, statistics: str = "transductive
 
     Args:
         model: a built functional or sequential `keras.Model`; it stays as it is.
-        statistics: semantics of the batch normalisations, see `BatchNormalization`.
+        statistics: semantics of the batch normalizations, see `BatchNormalization`.
 
     Returns:
         A model of the same layers and the same weights.

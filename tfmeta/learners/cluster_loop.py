@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import distributed, engine
-from tfmeta.clustering import costs, schedule
-from tfmeta.clustering.costs import Cost
-from tfmeta.clustering.schedule import Kind, Part
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner, mean_of_finite
-from tfmeta.learners.unroll_lengths import Lengths
-from tfmeta.problems.problems import Problems
+from tfmeta.problems.base import Problems
+from tfmeta.scheduling import costs, schedule
+from tfmeta.scheduling.costs import Cost
+from tfmeta.scheduling.schedule import Kind, Part
+from tfmeta.scheduling.truncation import Lengths
 
 # Ranks compare their times after so many meta-iterations of a schedule that is new, and every so
 # many later; they pack anew if the longest takes so much more than their mean, and another packing
@@ -58,7 +58,7 @@ class ClusterLoop:
             groups at first.
 
     Attributes:
-        schedule: what each rank computes, see `tfmeta.clustering.schedule`.
+        schedule: what each rank computes, see `tfmeta.scheduling.schedule`.
         kinds: what is scheduled.
         busy: seconds of the last meta-iteration in which this rank had work of its own, rather than
             waited for the others or moved the rule.

@@ -1,4 +1,4 @@
-"""MAML on clusters of tasks: one initialisation for each, or one that serves all alike."""
+"""MAML on clusters of tasks: one initialization for each, or one that serves all alike."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import distributed, engine
-from tfmeta.clustering import clusters, signatures
-from tfmeta.clustering.kept import KeptClusters
+from tfmeta.clustering import algorithms as clusters
+from tfmeta.clustering import signatures
+from tfmeta.clustering.state import KeptClusters
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.maml import MAML
 from tfmeta.updates import GaussNewton
@@ -26,7 +27,7 @@ class ClusteredMAML(MAML):
     the first steps pretrain a start for all. From then on a task belongs to the cluster
     nearest to its signature, and
 
-    - with `cluster_start="own"` each cluster has an initialisation, and parameters of the update
+    - with `cluster_start="own"` each cluster has an initialization, and parameters of the update
       rule, of its own. When clusters are first formed, each begins with the mean of the weights
       that the inner steps give to its tasks of the pool (TSA-MAML, Zhou et al. 2021); from there it
       is trained on the tasks that are routed to it;
@@ -49,11 +50,11 @@ class ClusteredMAML(MAML):
         cluster_algorithm: see `clusters.fit`.
         cluster_start: `"own"` or `"shared"`.
         routing: `"hard"`, to the nearest cluster; `"soft"`: a task starts from a mixture of the
-            initialisations, weighted by the probability of each cluster, see `Clusters`;
-            `"fit"`, to the cluster from whose initialisation the inner steps fit the support set
+            initializations, weighted by the probability of each cluster, see `Clusters`;
+            `"fit"`, to the cluster from whose initialization the inner steps fit the support set
             best; or, with the update rule `GaussNewton`, `"evidence"`: to the cluster which the
             support set surprises least before any step. Signatures then say only how clusters
-            begin: each trains on the tasks that suit it best, by hard expectation maximisation
+            begin: each trains on the tasks that suit it best, by hard expectation maximization
             (for MAML, the soft one: Jerfel et al. 2019).
         average_over: `"clusters"`, each of which in a meta-batch counts once (Pimpalkhute et al.
             2021); or `"tasks"`, each of which counts once.
@@ -115,7 +116,7 @@ class ClusteredMAML(MAML):
     def fit_clusters(self, pool: Iterable[engine.Tasks]) -> tuple[np.ndarray, np.ndarray]:
         """Forms the clusters anew; every rank calls it with its share of the pool.
 
-        Clusters that were there before keep their numbers, and so their initialisations, as far as
+        Clusters that were there before keep their numbers, and so their initializations, as far as
         the tasks of the pool stay together.
 
         Args:
@@ -387,7 +388,7 @@ class ClusteredMAML(MAML):
             start.assign_add(tf.math.divide_no_nan(moved, _beside(sizes, moved)))
 
     def _copy_start(self, parent: int, child: int) -> None:
-        """Gives a cluster the initialisation of another, with what the optimizer keeps of it."""
+        """Gives a cluster the initialization of another, with what the optimizer keeps of it."""
         variables = list(self.starts)
         if self.optimizer is not None and self.optimizer.built:
             # An optimizer names what it keeps of a variable after the variable's path.

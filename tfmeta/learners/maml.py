@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
-from tfmeta.functional import FunctionalModel, State
-from tfmeta.inner_loop import inner_step, least_squares_step
-from tfmeta.learners import keras_model
-from tfmeta.linearised import linearise
+from tfmeta.inner import keras_support as keras_model
+from tfmeta.inner.functional import FunctionalModel, State
+from tfmeta.inner.loop import inner_step, least_squares_step
 from tfmeta.updates import GaussNewton, GradientDescent
-from tfmeta.updates.hand_made import check_rate
-from tfmeta.updates.update_rule import Rule
+from tfmeta.updates.arithmetic import check_rate
+from tfmeta.updates.base import Rule
+from tfmeta.updates.linearized import linearize
 
 # The initial weights, and the parameters of the update rule.
 Learned = tuple[list[tf.Tensor], list[tf.Tensor]]
@@ -40,7 +40,7 @@ class MAML(keras.Model):
     gradients, and of what layers keep, is the weighted one over all ranks.
 
     `compile` takes any Keras optimizer, loss and metrics: the loss is that of the inner steps and
-    of the query set, the metrics are those of the query set after adaptation. Regularisation
+    of the query set, the metrics are those of the query set after adaptation. Regularization
     losses of the model count in both. `evaluate` adapts with `test_inner_steps` and predicts the
     query set as in inference.
 
@@ -60,14 +60,14 @@ class MAML(keras.Model):
             `inner_learning_rate`. Parameters that it has are learned along with the initial
             weights: learned rates (Li et al. 2017), a learned rule (Ravi and Larochelle 2017). With
             `GaussNewton` the loss is the mean squared error; its inner steps do not see
-            regularisation losses, which are therefore refused; and what is learned is to lower,
+            regularization losses, which are therefore refused; and what is learned is to lower,
             besides the error on the query set, the surprise of the start at a task's support and
             query set together, so that its variances are those of tasks about it.
 
     Raises:
         ArgumentError: a number is out of range; the model computes in float16, whose loss scaling
             does not pass through a meta-gradient; or second order is asked for and a
-            normalisation layer of Keras's own would make it inexact.
+            normalization layer of Keras's own would make it inexact.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class MAML(keras.Model):
     ) -> Iterator[tuple[list[tf.Tensor], State]]:
         """theta_i+1 = update(theta_i, gradient of the support loss at theta_i), for i < steps.
 
-        A `GaussNewton` rule sees the network linearised at theta_i instead of the gradient.
+        A `GaussNewton` rule sees the network linearized at theta_i instead of the gradient.
 
         Yields:
             The weights and the model's state before the first step and after each.
@@ -164,8 +164,8 @@ class MAML(keras.Model):
         weights, parameters = learned
         state = self._task_state(functional, state, task)
         x, y = (tf.concat([task[f"{part}_{n}"] for part in parts], axis=0) for n in "xy")
-        linearised, _ = linearise(self._predict(functional, state, x), y, weights)
-        return self.update_rule.surprise(parameters, linearised)
+        linearized, _ = linearize(self._predict(functional, state, x), y, weights)
+        return self.update_rule.surprise(parameters, linearized)
 
     def meta_loss(self, tasks: engine.Tasks) -> engine.TaskResult:
         """The loss on the query set after adaptation, of every task of this rank.
@@ -409,7 +409,7 @@ class MAML(keras.Model):
         self.built = True
 
     def _predict(self, functional, state, x):
-        """The predictions of weights, and the state after; for `linearise`."""
+        """The predictions of weights, and the state after; for `linearize`."""
 
         def predict(weights):
             prediction, after, own = functional.call(weights, state, x, training=True)
@@ -417,7 +417,7 @@ class MAML(keras.Model):
                 raise ArgumentError(
                     "model",
                     self.model.name,
-                    "Gauss-Newton steps do not see its regularisation losses; take them out.",
+                    "Gauss-Newton steps do not see its regularization losses; take them out.",
                 )
             return prediction, after
 

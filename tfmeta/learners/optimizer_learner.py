@@ -1,4 +1,4 @@
-"""The training of an update rule on optimisation problems, by truncated unrolls."""
+"""The training of an update rule on optimization problems, by truncated unrolls."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import distributed, engine
+from tfmeta import distributed, engine, random_numbers
+from tfmeta.distributed import share
 from tfmeta.errors import ArgumentError
-from tfmeta.inner_loop import inner_step
-from tfmeta.learners.unroll_lengths import Lengths
-from tfmeta.problems.problems import Problems
-from tfmeta.tasks import random_numbers
-from tfmeta.tasks.task_source import share
+from tfmeta.inner.loop import inner_step
+from tfmeta.problems.base import Problems
+from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import UpdateRule
 
 # Of Wichrowska's meta-loss, log(f / (f_0 + e) + e).
@@ -49,7 +48,7 @@ class Unroll(NamedTuple):
 
 @keras.saving.register_keras_serializable("tfmeta")
 class OptimizerLearner(keras.Model):
-    """Trains an update rule to minimise quickly (Andrychowicz et al. 2016, Wichrowska et al. 2017).
+    """Trains an update rule to minimize quickly (Andrychowicz et al. 2016, Wichrowska et al. 2017).
 
     The rule takes the steps of a problem's training; the gradient of the meta-loss over an unroll
     of them, in the rule's parameters and averaged over the problems, moves the parameters. From

@@ -15,11 +15,11 @@ def conv4(
     batch_norm: str = "transductive",
     seed: int | None = None,
 ) -> keras.Model:
-    """Four blocks of 3x3 convolution, batch normalisation and ReLU, then a linear layer.
+    """Four blocks of 3x3 convolution, batch normalization and ReLU, then a linear layer.
 
     Finn et al. 2017, section 5.2: on Omniglot strided convolutions with 64 filters, the mean over
     the remaining pixels before the linear layer; on mini-ImageNet 32 filters and 2x2 max-pooling,
-    all remaining pixels before it. The convolutions have no bias: the normalisation would cancel
+    all remaining pixels before it. The convolutions have no bias: the normalization would cancel
     it.
 
     Args:

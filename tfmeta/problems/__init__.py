@@ -1,11 +1,11 @@
-"""Optimisation problems (optimizees): what a learned optimizer is trained and tested on."""
+"""Optimization problems (optimizees): what a learned optimizer is trained and tested on."""
 
+from tfmeta.problems.base import Problems
 from tfmeta.problems.bowl import Bowls
 from tfmeta.problems.fully_connected import FullyConnectedNetworks
 from tfmeta.problems.image_network import ImageNetworks
-from tfmeta.problems.keras_model import KerasModelProblems
+from tfmeta.problems.keras_training import KerasModelProblems
 from tfmeta.problems.noisy import NoisyGradients
-from tfmeta.problems.problems import Problems
 from tfmeta.problems.quadratic import Quadratics
 from tfmeta.problems.registry import problems_named
 from tfmeta.problems.scaled import ScaledCoordinates

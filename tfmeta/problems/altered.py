@@ -1,6 +1,6 @@
 """Families of problems whose losses are those of another family, altered."""
 
-from tfmeta.problems.problems import Problems
+from tfmeta.problems.base import Problems
 
 
 class Altered(Problems):

@@ -5,9 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.problems import Problems, Weights
-from tfmeta.tasks import random_numbers
+from tfmeta.problems.base import Problems, Weights
 
 _ACTIVATIONS = {"sigmoid": tf.sigmoid, "relu": tf.nn.relu}
 
@@ -33,7 +33,7 @@ class DenseNetworks(Problems):
 
     metric = "accuracy"
     # Factor of the mean over the tensors of their squared length, added to the training loss.
-    regularisation = 0.0
+    regularization = 0.0
 
     def __init__(
         self,
@@ -98,9 +98,9 @@ class DenseNetworks(Problems):
 
     def _training_loss(self, weights, x, y):
         loss = self._cross_entropy(weights, x, y)
-        if self.regularisation:
+        if self.regularization:
             squares = tf.add_n([tf.reduce_sum(tf.square(tensor)) for tensor in weights])
-            loss += self.regularisation / len(weights) * squares
+            loss += self.regularization / len(weights) * squares
         return loss
 
     def _cross_entropy(self, weights, x, y):

@@ -4,8 +4,8 @@ import math
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.problems.made_samples import SAMPLES, MadeSamples
-from tfmeta.tasks import random_numbers
 
 _LAYERS, _WIDTH = 6, 20
 
@@ -13,7 +13,7 @@ _LAYERS, _WIDTH = 6, 20
 class FullyConnectedNetworks(MadeSamples):
     """Training a dense network of two classes (Wichrowska et al. 2017).
 
-    The samples are x from N(0, 1), labelled by the output of a random network with 6 layers of 20
+    The samples are x from N(0, 1), labeled by the output of a random network with 6 layers of 20
     ReLU units and no biases. The label is 1 where the output is above its median. The public code
     takes 0 for the threshold instead: of such problems one in six has a single class, and four in
     ten have less than 5 % of the samples in the smaller class.

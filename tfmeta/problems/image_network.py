@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.dense_networks import DenseNetworks
-from tfmeta.tasks.image_classes import ImageClasses
 
 
 class ImageNetworks(DenseNetworks):

@@ -5,8 +5,8 @@ import math
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.problems.dense_networks import DenseNetworks
-from tfmeta.tasks import random_numbers
 
 SAMPLES = 1000
 _TRAINING = 700
@@ -21,7 +21,7 @@ class MadeSamples(DenseNetworks):
     data sets are fixed and only the start differs; here each problem makes its own data.
     """
 
-    regularisation = 1e-3
+    regularization = 1e-3
 
     @abc.abstractmethod
     def samples(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -4,10 +4,10 @@ import math
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.altered import Altered
-from tfmeta.problems.problems import Problems
-from tfmeta.tasks import random_numbers
+from tfmeta.problems.base import Problems
 
 
 class NoisyGradients(Altered):

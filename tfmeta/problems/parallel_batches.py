@@ -2,11 +2,10 @@
 
 import tensorflow as tf
 
-from tfmeta import engine
+from tfmeta import engine, random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.altered import Altered
-from tfmeta.problems.problems import Problems
-from tfmeta.tasks import random_numbers
+from tfmeta.problems.base import Problems
 
 
 class ParallelBatches(Altered):

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.problems import Problems
-from tfmeta.tasks import random_numbers
+from tfmeta.problems.base import Problems
 
 
 class Quadratics(Problems):

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
+from tfmeta.problems.base import Problems
 from tfmeta.problems.bowl import Bowls
 from tfmeta.problems.fully_connected import FullyConnectedNetworks
 from tfmeta.problems.image_network import ImageNetworks
 from tfmeta.problems.noisy import NoisyGradients
-from tfmeta.problems.problems import Problems
 from tfmeta.problems.quadratic import Quadratics
 from tfmeta.problems.softmax_regression import SoftmaxRegressions
 from tfmeta.problems.two_dimensional import FUNCTIONS, TwoDimensionalFunctions
-from tfmeta.tasks.image_classes import ImageClasses
 
 # A family, and the deviation of the noise of its noisy variant.
 _Families = list[tuple[Problems, float]]

@@ -3,16 +3,16 @@
 import numpy as np
 import tensorflow as tf
 
+from tfmeta import random_numbers
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks import random_numbers
-from tfmeta.tasks.image_classes import ImageClasses
-from tfmeta.tasks.task_source import TaskSource
+from tfmeta.tasks.source import TaskSource
 
 
 class Episodes(TaskSource):
     """N-way, k-shot episodes over image classes (Vinyals et al. 2016).
 
-    A task has `ways` different classes, labelled 0 to ways - 1 in the order drawn, and of each
+    A task has `ways` different classes, labeled 0 to ways - 1 in the order drawn, and of each
     class `shots` examples in its support and `queries` others in its query; both are ordered class
     by class. Pixels are float32 in [0, 1], shape `[tasks, ways * shots, height, width, channels]`.
 

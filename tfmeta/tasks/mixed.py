@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks import random_numbers
-from tfmeta.tasks.task_source import TaskSource
+from tfmeta.tasks.source import TaskSource
 
 
 class Mixed(TaskSource):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks.task_source import TaskSource
+from tfmeta.tasks.source import TaskSource
 
 
 class Regression(TaskSource):

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tfmeta.tasks import random_numbers
+from tfmeta import random_numbers
 from tfmeta.tasks.regression import Regression
 
 

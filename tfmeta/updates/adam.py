@@ -3,15 +3,15 @@
 import keras
 import tensorflow as tf
 
-from tfmeta.updates.hand_made import check_decay, check_rate, moved_average
-from tfmeta.updates.update_rule import UpdateRule
+from tfmeta.updates.arithmetic import check_decay, check_rate, moved_average
+from tfmeta.updates.base import GradientRule
 
 # Far below epsilon squared: it changes no step, but keeps the root's derivative finite at zero.
 _LEAST_SQUARE = 1e-36
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class Adam(UpdateRule):
+class Adam(GradientRule):
     """Adam (Kingma and Ba 2015, the form before section 2.1), as `keras.optimizers.Adam`.
 
         m' = beta_1 m + (1 - beta_1) gradient

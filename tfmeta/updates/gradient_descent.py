@@ -2,12 +2,12 @@
 
 import keras
 
-from tfmeta.updates.hand_made import check_rate
-from tfmeta.updates.update_rule import UpdateRule
+from tfmeta.updates.arithmetic import check_rate
+from tfmeta.updates.base import GradientRule
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class GradientDescent(UpdateRule):
+class GradientDescent(GradientRule):
     """theta' = theta - alpha * gradient (Finn et al. 2017, equation 1).
 
     Args:

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks import random_numbers
 from tfmeta.updates import coordinates
+from tfmeta.updates.base import GradientRule
 from tfmeta.updates.cells import CELLS, CellState
-from tfmeta.updates.update_rule import UpdateRule
 
 # The gradient is averaged over four time scales, each about twice as long as the one before: the
 # logarithm of its decay is half as large.
@@ -49,7 +49,7 @@ class HierarchicalState(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class HierarchicalRNN(UpdateRule):
+class HierarchicalRNN(GradientRule):
     """Learned optimizers that scale and generalize (Wichrowska et al. 2017).
 
     Three recurrent cells work together: one for each coordinate, one for each weight tensor, one

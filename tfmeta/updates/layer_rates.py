@@ -5,13 +5,13 @@ import math
 import keras
 import tensorflow as tf
 
-from tfmeta.errors import ArgumentError
-from tfmeta.updates.hand_made import at_step, check_rate
-from tfmeta.updates.update_rule import UpdateRule
+from tfmeta.checks import check_count
+from tfmeta.updates.arithmetic import at_step, check_rate
+from tfmeta.updates.base import GradientRule, check_number_of_weights
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class LayerRates(UpdateRule):
+class LayerRates(GradientRule):
     """theta' = theta - alpha_ls * gradient, alpha_ls learned for weight tensor l and inner step s.
 
     The per-layer per-step learning rates of MAML++ (Antoniou et al. 2019, section 4). The
@@ -31,9 +31,7 @@ class LayerRates(UpdateRule):
     def __init__(self, learning_rate: float, steps: int, **kwargs):
         super().__init__(**kwargs)
         self.learning_rate = check_rate("learning_rate", learning_rate)
-        if not isinstance(steps, int) or steps < 1:
-            raise ArgumentError("steps", steps, "give a whole number of at least 1.")
-        self.steps = steps
+        self.steps = check_count("steps", steps)
 
     def build(self, shapes):
         first = math.log(self.learning_rate)
@@ -47,12 +45,7 @@ class LayerRates(UpdateRule):
         super().build(shapes)
 
     def initial_state(self, parameters, weights, seed):
-        if len(parameters) != len(weights):
-            raise ArgumentError(
-                "weights",
-                len(weights),
-                f"there are rates for {len(parameters)}; take a new rule.",
-            )
+        check_number_of_weights(weights, len(parameters), "rates")
         return tf.zeros([], tf.int32)
 
     def update(self, parameters, weights, gradients, state):

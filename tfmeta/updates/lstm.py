@@ -5,14 +5,15 @@ import math
 import keras
 import tensorflow as tf
 
+from tfmeta.checks import check_count, check_positive
 from tfmeta.errors import ArgumentError
 from tfmeta.updates import coordinates
+from tfmeta.updates.base import GradientRule
 from tfmeta.updates.cells import lstm_cell
-from tfmeta.updates.update_rule import UpdateRule
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class CoordinatewiseLSTM(UpdateRule):
+class CoordinatewiseLSTM(GradientRule):
     """Learning to learn by gradient descent by gradient descent (Andrychowicz et al. 2016).
 
     One stacked LSTM, shared by all coordinates, each with a state of its own, reads the gradient
@@ -51,15 +52,13 @@ class CoordinatewiseLSTM(UpdateRule):
     ):
         super().__init__(**kwargs)
         for argument, count in (("units", units), ("layers", layers)):
-            if type(count) is not int or count < 1:
-                raise ArgumentError(argument, count, "give a whole number of at least 1.")
+            check_count(argument, count)
         for argument, number in (
             ("p", p),
             ("input_scale", input_scale),
             ("output_scale", output_scale),
         ):
-            if not (number > 0 and math.isfinite(number)):
-                raise ArgumentError(argument, number, "give a positive finite number.")
+            check_positive(argument, number)
         if inputs not in ("log_sign", "scaled"):
             raise ArgumentError("inputs", inputs, "give log_sign or scaled.")
         self.units, self.layers, self.inputs, self.p = units, layers, inputs, p

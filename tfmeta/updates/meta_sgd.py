@@ -3,12 +3,12 @@
 import keras
 
 from tfmeta.errors import ArgumentError
-from tfmeta.updates.hand_made import check_rate
-from tfmeta.updates.update_rule import UpdateRule
+from tfmeta.updates.arithmetic import check_rate
+from tfmeta.updates.base import GradientRule
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MetaSGD(UpdateRule):
+class MetaSGD(GradientRule):
     """theta' = theta - alpha * gradient, with a learned alpha for each coordinate of each weight.
 
     Li et al. 2017, "Meta-SGD". The parameters are the rates, one tensor for each

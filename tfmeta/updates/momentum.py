@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from tfmeta.updates.hand_made import check_decay, check_rate
-from tfmeta.updates.update_rule import UpdateRule
+from tfmeta.updates.arithmetic import check_decay, check_rate
+from tfmeta.updates.base import GradientRule
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class Momentum(UpdateRule):
+class Momentum(GradientRule):
     """v' = beta v - alpha * gradient, theta' = theta + v' (Polyak 1964), as `keras.optimizers.SGD`.
 
     The state: the velocity v of each weight.

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from tfmeta.updates.hand_made import check_decay, check_rate, moved_average
-from tfmeta.updates.update_rule import UpdateRule
+from tfmeta.updates.arithmetic import check_decay, check_rate, moved_average
+from tfmeta.updates.base import GradientRule
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class RMSprop(UpdateRule):
+class RMSprop(GradientRule):
     """Steps divided by the root of the mean square gradient (Tieleman and Hinton 2012).
 
     As `keras.optimizers.RMSprop`:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
-from tfmeta.tasks.image_classes import ImageClasses
 
 from .settings import LSTMSetting, MAMLSetting
 

@@ -10,12 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import distributed
+from tfmeta import distributed, random_numbers
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.learners.optimizer_learner import OptimizerLearner
-from tfmeta.learners.unroll_lengths import FixedUnrolls
 from tfmeta.problems import ImageNetworks, Quadratics
-from tfmeta.tasks import random_numbers
-from tfmeta.tasks.image_classes import ImageClasses
+from tfmeta.scheduling.truncation import FixedUnrolls
 from tfmeta.updates import CoordinatewiseLSTM
 
 from .settings import LSTMSetting

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import distributed
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.layers import BatchNormalization, Conv2D
 from tfmeta.learners import MAML
 from tfmeta.tasks.episodes import Episodes
-from tfmeta.tasks.image_classes import ImageClasses
 
 from .settings import MAMLSetting
 from .worker import peak_memory_mb, serve

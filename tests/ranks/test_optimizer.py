@@ -1,0 +1,30 @@
+"""However many ranks share the problems, what an update rule learns is the same.
+
+Seven quadratics and six softmax regressions are shared by 1, 2 and 4 ranks. Each number of ranks is
+started once and does everything; see ranks/learn_optimizer.py.
+"""
+
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "learn_optimizer.py"
+CASES = ("lstm on quadratics", "hierarchical RNN on softmax regression")
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+@pytest.mark.parametrize("result", ["gradient", "loss"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_merged_meta_gradients_are_those_of_one_rank(
+    assert_as_on_one_rank, ranks, case, dtype, result
+):
+    assert_as_on_one_rank(ranks, f"{case} {dtype} {result}", TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("result", ["parameters", "logs"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_ranks_learn_what_one_learns(assert_as_on_one_rank, ranks, case, result):
+    assert_as_on_one_rank(ranks, f"{case} float64 {result}", 1e-10)

@@ -1,0 +1,81 @@
+"""The training of an update rule on several families."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfmeta.learners import OptimizerLearner
+from tfmeta.problems import Bowls, SoftmaxRegressions
+from tfmeta.scheduling.truncation import FixedUnrolls
+from tfmeta.training.loop import Progress
+from tfmeta.training.optimizers import OptimizerTrainer, reached
+from tfmeta.updates import CoordinatewiseLSTM, MetaSGD
+
+STEPS = 4
+
+
+def trainer(rule, families, validation):
+    learner = OptimizerLearner(rule)
+    learner.compile(keras.optimizers.Adam(0.01))
+    return OptimizerTrainer(
+        learner,
+        families,
+        validation,
+        FixedUnrolls(STEPS, 2),
+        meta_batch=2,
+        validation_problems=5,
+        validation_steps=STEPS,
+    )
+
+
+def test_a_training_in_two_parts_is_one_in_a_whole(monkeypatch):
+    """The family of a meta-iteration depends on its number alone; every family has its turn."""
+    drawn = []
+    meta_iteration = OptimizerLearner.meta_iteration
+
+    def recorded(learner, problems, step, *arguments):
+        drawn.append((step, problems.name))
+        return meta_iteration(learner, problems, step, *arguments)
+
+    monkeypatch.setattr(OptimizerLearner, "meta_iteration", recorded)
+    families = [Bowls(1.0), Bowls(5.0)]
+    rules = [MetaSGD(0.1), MetaSGD(0.1)]
+    for rule in rules:
+        rule.build([(2,)])
+    whole, parts = (trainer(rule, families, []) for rule in rules)
+    trained = whole.advance(0, 8, Progress(0, 8, 2))
+    assert np.isfinite(trained["loss"])
+    parts.advance(0, 3, Progress(0, 8, 2))
+    parts.advance(3, 5, Progress(3, 8, 2))
+    assert drawn[:8] == drawn[8:]
+    assert {name for _, name in drawn} == {"bowl_1", "bowl_5"}
+    for one, other in zip(whole.learner.variables, parts.learner.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_validation_says_how_every_family_ends():
+    validated = [Bowls(5.0, seed=1), SoftmaxRegressions(10, seed=1)]
+    one = trainer(CoordinatewiseLSTM(units=3, layers=1), [Bowls()], validated)
+    validation = one.validate()
+    assert validation == one.validate()
+    families = validation["families"]
+    assert families.keys() == {"bowl_5", "softmax_regression_10"}
+    ratios = [family["log_ratio"] for family in families.values()]
+    assert validation["log_ratio"] == pytest.approx(np.mean(ratios))
+    assert validation["ci95"] > 0
+    assert "accuracy" not in families["bowl_5"]
+    assert 0 <= validation["accuracy"] <= 100
+    assert validation["accuracy"] == families["softmax_regression_10"]["accuracy"]
+    assert one.merit({"log_ratio": -2.0}) > one.merit({"log_ratio": -1.0})
+
+
+def test_an_accuracy_is_reached_by_three_validations_in_a_row():
+    accuracies = [60, 66, 67, 64, 65, 70, 65, 50]
+    rows = [
+        {"step": 10 * (i + 1), "seconds": float(i), "validation": {"accuracy": accuracy}}
+        for i, accuracy in enumerate(accuracies)
+    ]
+    assert reached(rows, 65) == {"step": 50, "seconds": 4.0}
+    assert reached(rows[:6], 65) is None
+    assert reached(rows, 66) is None
+    assert reached([], 50) is None

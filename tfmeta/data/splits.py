@@ -1,0 +1,176 @@
+"""Which classes are for training, for validation and for the test."""
+
+import os
+
+import numpy as np
+
+from tfmeta.data.image_classes import SPLITS, ImageClasses
+from tfmeta.errors import ArgumentError
+
+# Of the 30 background alphabets of Omniglot the five with the fewest characters, 81 together, are
+# the validation classes of Meta-Dataset (Triantafillou et al. 2020); the other 883 are for
+# training.
+VALIDATION_ALPHABETS = (
+    "Alphabet_of_the_Magi",
+    "Blackfoot_(Canadian_Aboriginal_Syllabics)",
+    "Inuktitut_(Canadian_Aboriginal_Syllabics)",
+    "Ojibwe_(Canadian_Aboriginal_Syllabics)",
+    "Tagalog",
+)
+TRAIN_ALPHABETS = (
+    "Anglo-Saxon_Futhorc",
+    "Arcadian",
+    "Armenian",
+    "Asomtavruli_(Georgian)",
+    "Balinese",
+    "Bengali",
+    "Braille",
+    "Burmese_(Myanmar)",
+    "Cyrillic",
+    "Early_Aramaic",
+    "Futurama",
+    "Grantha",
+    "Greek",
+    "Gujarati",
+    "Hebrew",
+    "Japanese_(hiragana)",
+    "Japanese_(katakana)",
+    "Korean",
+    "Latin",
+    "Malay_(Jawi_-_Arabic)",
+    "Mkhedruli_(Georgian)",
+    "N_Ko",
+    "Sanskrit",
+    "Syriac_(Estrangelo)",
+    "Tifinagh",
+)
+# The evaluation alphabets of Lake et al. 2015.
+TEST_ALPHABETS = (
+    "Angelic",
+    "Atemayar_Qelisayer",
+    "Atlantean",
+    "Aurek-Besh",
+    "Avesta",
+    "Ge_ez",
+    "Glagolitic",
+    "Gurmukhi",
+    "Kannada",
+    "Keble",
+    "Malayalam",
+    "Manipuri",
+    "Mongolian",
+    "Old_Church_Slavonic_(Cyrillic)",
+    "Oriya",
+    "Sylheti",
+    "Syriac_(Serto)",
+    "Tengwar",
+    "Tibetan",
+    "ULOG",
+)
+
+
+def split_classes(
+    classes: ImageClasses, split: str | None = None, seed: int = 0
+) -> dict[str, ImageClasses]:
+    """Splits classes into "train", "validation" and "test"; an empty part is left out.
+
+    Args:
+        classes: all classes.
+        split: how:
+            "given": as the data says.
+            "alphabets": Omniglot by whole alphabets, as in the literature: the validation alphabets
+                of Meta-Dataset, and for the test the evaluation alphabets of Lake et al. 2015.
+            "seeded": 64, 16 and 20 % of the classes, mini-ImageNet's proportions, at random.
+            a folder: with train.txt, validation.txt (or val.txt) and test.txt, each with the name
+                of a class per line; a class in none of them is left out.
+            None: "given" if the data names more than one part, else "seeded".
+        seed: seed of "seeded". The same names and seed give the same split.
+
+    Raises:
+        ArgumentError: naming the argument `split`, if the classes cannot be split so.
+    """
+    if split is None:
+        split = "given" if classes.split and len(set(classes.split)) > 1 else "seeded"
+    if split == "given":
+        parts = _given(classes)
+    elif split == "alphabets":
+        parts = _alphabets(classes)
+    elif split == "seeded":
+        parts = _seeded(classes, seed)
+    elif os.path.isdir(split):
+        parts = _listed(classes, split)
+    else:
+        raise ArgumentError(
+            "split",
+            split,
+            "there is no such split and no such folder; use given, alphabets, seeded, or a folder "
+            "with train.txt, validation.txt and test.txt",
+        )
+    members = {name: [i for i, part in enumerate(parts) if part == name] for name in SPLITS}
+    return {name: classes.subset(indices) for name, indices in members.items() if indices}
+
+
+def _given(classes: ImageClasses) -> list[str | None]:
+    if classes.split is None:
+        raise ArgumentError("split", "given", "the data has no split of its own; use seeded")
+    return list(classes.split)
+
+
+def _alphabets(classes: ImageClasses) -> list[str | None]:
+    part_of = dict.fromkeys(TRAIN_ALPHABETS, "train")
+    part_of |= dict.fromkeys(VALIDATION_ALPHABETS, "validation")
+    part_of |= dict.fromkeys(TEST_ALPHABETS, "test")
+    parts: list[str | None] = []
+    for name in classes.names:
+        alphabet = name.rpartition("/")[0]
+        if alphabet not in part_of:
+            raise ArgumentError(
+                "split",
+                "alphabets",
+                f"class '{name}' is in no alphabet of Omniglot; use seeded for other data",
+            )
+        parts.append(part_of[alphabet])
+    return parts
+
+
+def _seeded(classes: ImageClasses, seed: int) -> list[str | None]:
+    count = len(classes)
+    train, validation = round(0.64 * count), round(0.16 * count)
+    parts = np.repeat(SPLITS, [train, validation, count - train - validation])
+    parts = parts[np.random.default_rng(seed).permutation(count)]
+    rank = {name: i for i, name in enumerate(sorted(classes.names))}
+    return [str(parts[rank[name]]) for name in classes.names]
+
+
+def _listed(classes: ImageClasses, folder: str) -> list[str | None]:
+    part_of: dict[str, str] = {}
+    for file, part in (
+        ("train.txt", "train"),
+        ("validation.txt", "validation"),
+        ("val.txt", "validation"),
+        ("test.txt", "test"),
+    ):
+        path = os.path.join(folder, file)
+        if not os.path.isfile(path):
+            continue
+        with open(path, encoding="utf-8") as lines:
+            names = [line.strip() for line in lines]
+        for name in filter(None, names):
+            if name not in classes.names:
+                raise ArgumentError(
+                    "split", folder, f"the data has no class '{name}', which {file} lists; mend it"
+                )
+            if part_of.setdefault(name, part) != part:
+                raise ArgumentError(
+                    "split",
+                    folder,
+                    f"class '{name}' is listed for {part_of[name]} and for {part}; keep one",
+                )
+    if not part_of:
+        raise ArgumentError(
+            "split",
+            folder,
+            "the folder lists no class; put train.txt, validation.txt and test.txt there, with the "
+            "name of a class per line",
+        )
+    return [part_of.get(name) for name in classes.names]

@@ -1,0 +1,19 @@
+"""One function of one task, run and differentiated for many."""
+
+from tfmeta.engine.gradients import TaskGradient, TaskResult, gradients_of, sum_of_gradients
+from tfmeta.engine.tasks import Tasks, count_of, for_each, of_count, vectorize
+from tfmeta.engine.xla import compiled, recomputed
+
+__all__ = [
+    "TaskGradient",
+    "TaskResult",
+    "Tasks",
+    "compiled",
+    "count_of",
+    "for_each",
+    "gradients_of",
+    "of_count",
+    "recomputed",
+    "sum_of_gradients",
+    "vectorize",
+]

@@ -1,0 +1,137 @@
+"""How an update rule minimizes problems: loss curves, without any meta-gradient."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed, engine, random_numbers
+from tfmeta.distributed import chunks, share
+from tfmeta.errors import ArgumentError
+from tfmeta.inner.loop import inner_step
+from tfmeta.problems.base import Problems
+from tfmeta.updates import UpdateRule
+
+
+class Curves(NamedTuple):
+    """What the training of many problems gave; float64.
+
+    Attributes:
+        steps: after how many steps it was measured, from none to all [times].
+        losses: the loss on all training data at these times [problems, times].
+        held_out: the loss on held-out data, likewise.
+        scores: the metric on held-out data, likewise; zeros where the problems have none.
+    """
+
+    steps: np.ndarray
+    losses: np.ndarray
+    held_out: np.ndarray
+    scores: np.ndarray
+
+
+class LossCurves:
+    """Trains problems with an update rule as it is; traced once, used often.
+
+    Args:
+        rule: the update rule.
+        problems: the family.
+        steps: how many steps.
+        every: how many lie between two measurements, which can take longer than a step does.
+        xla: compile the training with XLA, for each number of problems; it pays where few problems
+            are trained many times.
+    """
+
+    def __init__(
+        self,
+        rule: UpdateRule,
+        problems: Problems,
+        steps: int,
+        every: int = 1,
+        xla: bool = False,
+    ):
+        self.steps = np.array([*range(0, steps, every), steps])
+        if not rule.built:
+            batch = tf.function(problems.batch, autograph=False).get_concrete_function(0, 0, 1)
+            shapes = batch.structured_outputs["weights"]
+            rule.build([tensor.shape[1:] for tensor in shapes])
+
+        def for_each(function, *nests):
+            return engine.for_each(lambda nests: function(*nests), nests, problems.stackable)
+
+        def measure(task, weights):
+            measures = [
+                problems.full_loss(weights, task["data"]),
+                problems.held_out_loss(weights, task["data"]),
+                problems.score(weights, task["data"]) if problems.metric else 0.0,
+            ]
+            return tf.stack([tf.cast(number, tf.float64) for number in measures])
+
+        def train(parameters, tasks):
+            times = tf.constant(self.steps, tf.int32)
+
+            def start(task):
+                weights = task["weights"]
+                return weights, rule.initial_state(parameters, weights, task["seed"])
+
+            def advance(index, weights, rule_state):
+                def one(task, weights, rule_state):
+                    seed = random_numbers.fold_in(task["seed"], index + 1)
+                    taken = inner_step(
+                        lambda weights: (problems.loss(weights, task["data"], seed), None),
+                        rule,
+                        parameters,
+                        weights,
+                        rule_state,
+                        first_order=True,
+                    )
+                    return taken.weights, taken.rule_state
+
+                return index + 1, *for_each(one, tasks, weights, rule_state)
+
+            def to_next_time(number, index, weights, rule_state, curves):
+                index, weights, rule_state = tf.while_loop(
+                    lambda index, *_: index < times[number], advance, (index, weights, rule_state)
+                )
+                curves = curves.write(number, for_each(measure, tasks, weights))
+                return number + 1, index, weights, rule_state, curves
+
+            curves = tf.TensorArray(tf.float64, len(self.steps), element_shape=[None, 3])
+            *_, curves = tf.while_loop(
+                lambda number, *_: number < len(self.steps),
+                to_next_time,
+                (0, 0, *for_each(start, tasks), curves),
+            )
+            return tf.transpose(curves.stack(), [1, 0, 2])
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int32)] * 3)
+        def run(step, first, last):
+            arguments = (rule.parameters(), problems.batch(step, first, last))
+            if xla:
+                return engine.compiled(train, arguments, problems.stackable)
+            return train(*arguments)
+
+        self._run = run.get_concrete_function()
+
+    def __call__(self, count: int, step: int = 0, at_once: int = 100) -> Curves:
+        """Trains the first `count` problems of an address; every rank gets the whole result.
+
+        Args:
+            count: how many problems, of all ranks together.
+            step: their address.
+            at_once: how many a rank holds in memory.
+
+        Raises:
+            ArgumentError: fewer problems than ranks.
+        """
+        if count < distributed.size():
+            raise ArgumentError(
+                "count", count, f"each of {distributed.size()} ranks needs a problem; raise it."
+            )
+        mine = share(count, distributed.rank(), distributed.size())
+        parts = [
+            self._run(tf.constant(step), tf.constant(first), tf.constant(last))
+            for first, last in chunks(mine, at_once)
+        ]
+        [measures] = distributed.gather([tf.concat(parts, axis=0)])
+        losses, held_out, scores = np.moveaxis(measures.numpy(), -1, 0)
+        return Curves(self.steps, losses, held_out, scores)

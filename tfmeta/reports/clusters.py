@@ -1,0 +1,147 @@
+"""How clusters divide unseen tasks: a table against the true families, and a picture."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed
+from tfmeta.distributed import chunks, share
+from tfmeta.reports import figure as drawing
+from tfmeta.reports.figure import BLUE, GRAY, GREEN, INK, ORANGE, PINK, RED, SMALL
+from tfmeta.tasks.source import TaskSource
+
+_AT_ONCE = 25  # tasks in memory
+_HEIGHT = 4.6  # inches
+_COLORS = (BLUE, ORANGE, GREEN, PINK, RED, "#56b4e9", "#f0e442", GRAY)
+_MARKERS = "os^Dv*PX"
+
+
+@dataclasses.dataclass(frozen=True)
+class Clustered:
+    """Tasks and the clusters that they are routed to.
+
+    Attributes:
+        signatures: float [tasks, dims].
+        labels: the cluster of each task, int [tasks].
+        family: the true family of each, int [tasks]; None where the data tells none.
+        names: of the families.
+    """
+
+    signatures: np.ndarray
+    labels: np.ndarray
+    family: np.ndarray | None
+    names: Sequence[str]
+
+    def table(self) -> list[list[int]]:
+        """How many tasks of each family (rows) are in each cluster (columns)."""
+        assert self.family is not None
+        clusters = int(self.labels.max()) + 1
+        counts = np.zeros([len(self.names), clusters], int)
+        np.add.at(counts, (self.family, self.labels), 1)
+        return counts.tolist()
+
+    def results(self) -> dict[str, Any]:
+        """For the JSON: `clusters`, how many there are; and, where families are known, `families`,
+        `cluster_table`, and `adjusted_rand_index` (Hubert and Arabie 1985)."""
+        from sklearn.metrics import adjusted_rand_score
+
+        results: dict[str, Any] = {"clusters": len(set(self.labels.tolist()))}
+        if self.family is not None:
+            results["families"] = list(self.names)
+            results["cluster_table"] = self.table()
+            results["adjusted_rand_index"] = float(adjusted_rand_score(self.family, self.labels))
+        return results
+
+
+def clustered(learner: Any, source: TaskSource, count: int) -> Clustered:
+    """Routes tasks of a source; every rank calls it, and all get the whole.
+
+    Args:
+        learner: a `ClusteredMAML`.
+        source: of unseen tasks; its `names`, if it has any, are those of the families.
+        count: how many tasks.
+    """
+
+    @tf.function(autograph=False)
+    def routed(first, last):
+        tasks = source.batch(0, first, last)
+        labels = tf.argmax(learner.memberships(tasks), axis=1)
+        family = tasks.get("family", tf.fill(tf.shape(labels), -1))
+        return learner.signatures(tasks), labels, family
+
+    mine = share(count, distributed.rank(), distributed.size())
+    parts = [
+        routed(tf.constant(first), tf.constant(last)) for first, last in chunks(mine, _AT_ONCE)
+    ]
+    whole = [tf.concat(part, axis=0) for part in zip(*parts, strict=True)]
+    signatures, labels, family = (tensor.numpy() for tensor in distributed.gather(whole))
+    known = family[0] >= 0
+    names = getattr(source, "names", ()) if known else ()
+    return Clustered(signatures, labels, family if known else None, names)
+
+
+def draw(path: Path | str, tasks: Clustered, title: str = "") -> None:
+    """Draws tasks in the plane of their signatures into a PNG file, there whole or not at all.
+
+    The plane is that of the first two principal components. Colors are clusters and marks are
+    true families; beside it stands the table of families and clusters, where families are known.
+
+    Args:
+        path: the file to write.
+        tasks: of `clustered`.
+        title: one line at the top.
+    """
+    figure = drawing.figure(title, _HEIGHT)
+    known = tasks.family is not None
+    plane, *others = figure.subplots(1, 2 if known else 1, squeeze=False)[0]
+    points, shares = _plane(tasks.signatures)
+    for number in np.unique(tasks.labels):
+        for family in np.unique(tasks.family) if tasks.family is not None else [0]:
+            chosen = (tasks.labels == number) & (tasks.family == family if known else True)
+            color, mark = _COLORS[number % 8], _MARKERS[family % 8]
+            plane.scatter(*points[chosen].T, s=14, color=color, marker=mark, alpha=0.7)
+        plane.scatter([], [], s=24, color=_COLORS[number % 8], label=f"cluster {number + 1}")
+    if known:
+        for family, name in enumerate(tasks.names):
+            plane.scatter([], [], s=24, color=INK, marker=_MARKERS[family % 8], label=_short(name))
+    drawing.frame(plane, "Tasks in the plane of their signatures")
+    plane.set_xlabel(f"first principal component ({shares[0]:.0%} of variance)")
+    plane.set_ylabel(f"second ({shares[1]:.0%})")
+    plane.legend(frameon=False, fontsize=SMALL, loc="center left", bbox_to_anchor=(1, 0.5))
+    if known:
+        _draw_table(others[0], tasks)
+    drawing.save(figure, path)
+
+
+def _plane(signatures):
+    """Coordinates [tasks, 2] along the first two principal components, and their shares."""
+    centered = signatures - signatures.mean(axis=0)
+    # One more column than needed: a signature may be a single number.
+    centered = np.pad(centered, [[0, 0], [0, 1]])
+    _, scales, directions = np.linalg.svd(centered, full_matrices=False)
+    total = np.square(scales).sum() or 1.0
+    return centered @ directions[:2].T, np.square(scales[:2]) / total
+
+
+def _draw_table(axes, tasks):
+    table = np.array(tasks.table())
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), count in np.ndenumerate(table):
+        color = "white" if shares[row, column] > 0.6 else INK
+        axes.text(column, row, count, ha="center", va="center", fontsize=SMALL, color=color)
+    index = tasks.results()["adjusted_rand_index"]
+    drawing.head(axes, f"Families by cluster (Rand index {index:.2f})")
+    axes.set_xticks(range(table.shape[1]), [str(n + 1) for n in range(table.shape[1])])
+    axes.set_yticks(range(len(tasks.names)), [_short(name) for name in tasks.names])
+    axes.tick_params(labelsize=SMALL, length=0)
+    axes.set_xlabel("cluster")
+
+
+def _short(name):
+    """A name that fits: of a path its last part."""
+    return name.rpartition("/")[2]

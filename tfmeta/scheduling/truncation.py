@@ -1,0 +1,90 @@
+"""How the training of a problem is cut into unrolls."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tfmeta.checks import check_count
+from tfmeta.errors import ArgumentError
+
+
+class Lengths(NamedTuple):
+    """The unrolls of one meta-iteration.
+
+    Attributes:
+        steps: of each unroll.
+        fixed: whether every meta-iteration has the same, so that they can be built into a graph.
+    """
+
+    steps: list[int]
+    fixed: bool
+
+
+class FixedUnrolls:
+    """Unrolls of equal length.
+
+    Args:
+        problem_steps: steps of a problem's training.
+        unroll: steps of each unroll.
+
+    Raises:
+        ArgumentError: they are not whole numbers of at least 1, or `unroll` does not divide
+            `problem_steps`.
+    """
+
+    def __init__(self, problem_steps: int, unroll: int):
+        check_count("problem_steps", problem_steps)
+        check_count("unroll", unroll)
+        if problem_steps % unroll:
+            raise ArgumentError(
+                "unroll", unroll, f"it does not divide problem_steps, {problem_steps}."
+            )
+        self.lengths = Lengths([unroll] * (problem_steps // unroll), True)
+
+    def __call__(self, step: int) -> Lengths:
+        """The unrolls of meta-iteration number `step`."""
+        return self.lengths
+
+
+class RandomUnrolls:
+    """Unrolls of random number and length, the least plus an exponential draw each.
+
+    Wichrowska et al. 2017 take 1 + Exp(40) unrolls of 50 + Exp(200) steps each (defaults of their
+    public code).
+
+    Args:
+        least_unrolls: how many unrolls at least.
+        more_unrolls: mean of the draw that is added.
+        least_steps: how many steps at least in an unroll.
+        more_steps: mean of the draw that is added.
+        seed: of the draws; a meta-iteration's depend on this and on its number alone.
+
+    Raises:
+        ArgumentError: a count is not a whole number of at least 1, or a mean is not a finite
+            number of at least 0.
+    """
+
+    def __init__(
+        self,
+        least_unrolls: int = 1,
+        more_unrolls: float = 40.0,
+        least_steps: int = 50,
+        more_steps: float = 200.0,
+        seed: int = 0,
+    ):
+        check_count("least_unrolls", least_unrolls)
+        check_count("least_steps", least_steps)
+        for name, mean in (("more_unrolls", more_unrolls), ("more_steps", more_steps)):
+            if not 0 <= mean < math.inf:
+                raise ArgumentError(name, mean, "give a finite number of at least 0.")
+        self.least_unrolls, self.more_unrolls = least_unrolls, more_unrolls
+        self.least_steps, self.more_steps = least_steps, more_steps
+        self.seed = seed
+
+    def __call__(self, step: int) -> Lengths:
+        """The unrolls of meta-iteration number `step`."""
+        draws = np.random.default_rng([self.seed, step])
+        unrolls = self.least_unrolls + round(draws.exponential(self.more_unrolls))
+        steps = self.least_steps + np.rint(draws.exponential(self.more_steps, unrolls))
+        return Lengths([int(count) for count in steps], False)

@@ -1,1 +1,0 @@
-"""How each kind of learner is trained: its steps, its validation, what is best."""

@@ -1,0 +1,130 @@
+"""The training of an update rule on families of optimization problems."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfmeta import distributed
+from tfmeta.evaluation.loss_curves import LossCurves
+from tfmeta.evaluation.statistics import first_lasting, interval95
+from tfmeta.learners.cluster_loop import ClusterLoop
+from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.problems.base import Problems
+from tfmeta.scheduling.truncation import Lengths
+from tfmeta.training.loop import Trainer
+
+
+class OptimizerTrainer(Trainer):
+    """A step is a meta-iteration: problems trained from the start, by truncated unrolls.
+
+    They are of one family, drawn at random, or of all families, in clusters.
+
+    Args:
+        learner: compiled.
+        families: to train on.
+        validation: families of unseen problems, to choose the best parameters by.
+        lengths: of the unrolls, by the number of the meta-iteration.
+        meta_batch: problems of a meta-iteration, of all ranks together.
+        validation_problems: of each family, in a validation.
+        validation_steps: steps of their training.
+        by_accuracy: call those parameters the best whose problems end with the highest accuracy,
+            rather than the lowest log ratio.
+        seed: of the draw of families.
+        clusters: trains all families in every meta-iteration, instead.
+        cluster_anew: gives the cluster of each family.
+        refresh: meta-iterations after which they are clustered anew; None for never.
+    """
+
+    def __init__(
+        self,
+        learner: OptimizerLearner,
+        families: Sequence[Problems],
+        validation: Sequence[Problems],
+        lengths: Callable[[int], Lengths],
+        meta_batch: int,
+        validation_problems: int,
+        validation_steps: int,
+        by_accuracy: bool = False,
+        seed: int = 0,
+        clusters: ClusterLoop | None = None,
+        cluster_anew: Callable[[], Sequence[int]] | None = None,
+        refresh: int | None = None,
+    ):
+        self.learner = learner
+        self.families = list(families)
+        self.lengths = lengths
+        self.meta_batch = meta_batch
+        self.validation_problems = validation_problems
+        self.by_accuracy = by_accuracy
+        self.seed = seed
+        self.clusters, self.cluster_anew, self.refresh = clusters, cluster_anew, refresh
+        # Nothing but where they end is asked for.
+        self.loss_curves = [
+            (family, LossCurves(learner.rule, family, validation_steps, every=validation_steps))
+            for family in validation
+        ]
+        learner.optimizer.build(learner.trainable_variables)
+
+    def advance(self, step, count, progress):
+        distributed.broadcast([*self.learner.variables, *self.learner.optimizer.variables])
+        progress.pause()
+        losses = []
+        for number in range(step, step + count):
+            loss = self._meta_iteration(number)
+            progress.step(number, {"loss": loss})
+            losses.append(loss)
+        return {"loss": float(np.mean(losses))}
+
+    def _meta_iteration(self, number):
+        lengths = self.lengths(number)
+        if self.clusters is None:
+            family = np.random.default_rng([self.seed, number]).choice(len(self.families))
+            return self.learner.meta_iteration(
+                self.families[family], number, self.meta_batch, lengths
+            )
+        if self.refresh and self.cluster_anew and number and number % self.refresh == 0:
+            self.clusters.set_clusters(self.cluster_anew())
+        return self.clusters(number, lengths)
+
+    def validate(self):
+        """The means over the validation problems after their last step.
+
+        Returns:
+            `log_ratio`, the log of the loss over the first one, with its 95 % interval, over all
+            families; `accuracy` in per cent on held-out data, over those that have one; and both,
+            with the mean `loss`, of each of the `families` by name.
+        """
+        families, ratios, scores = {}, [], []
+        for family, loss_curves in self.loss_curves:
+            ended = loss_curves(self.validation_problems)
+            first, last = ended.losses[:, 0], ended.losses[:, -1]
+            ratio = np.log(last / (first + 1e-6) + 1e-6)
+            found = {"loss": float(last.mean()), "log_ratio": float(ratio.mean())}
+            ratios.append(ratio)
+            if family.metric:
+                found["accuracy"] = 100 * float(ended.scores[:, -1].mean())
+                scores.append(ended.scores[:, -1])
+            families[family.name] = found
+        ratio = np.concatenate(ratios)
+        results = {"log_ratio": float(ratio.mean()), "ci95": float(interval95(ratio))}
+        if scores:
+            results["accuracy"] = 100 * float(np.concatenate(scores).mean())
+        return {**results, "families": families}
+
+    def merit(self, validation):
+        return validation["accuracy"] if self.by_accuracy else -validation["log_ratio"]
+
+
+def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float] | None:
+    """When a training reached an accuracy: at the first of three validations in a row that have it.
+
+    Args:
+        rows: as `Training.rows`.
+        accuracy: in per cent.
+
+    Returns:
+        The `step` and the `seconds` of training until then; None if it did not.
+    """
+    place = first_lasting([row["validation"]["accuracy"] for row in rows], accuracy)
+    return None if place is None else {name: rows[place][name] for name in ("step", "seconds")}

@@ -1,0 +1,90 @@
+"""The folder that a run leaves: what made it, what happened, and what came out."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tfmeta.errors import ArgumentError
+from tfmeta.files import write_whole
+
+
+class RunFolder:
+    """An output folder; rank 0 alone may write to it.
+
+    It holds `flags.txt` (a flagfile that makes the run again), `metrics.jsonl` (one line for each
+    validation), `checkpoints/`, `results.json` and `report.png`; and `clusters.png` where tasks are
+    clustered.
+
+    Args:
+        path: the folder; made when the first file is written.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.flags = self.path / "flags.txt"
+        self.metrics = self.path / "metrics.jsonl"
+        self.results = self.path / "results.json"
+        self.report = self.path / "report.png"
+        self.clusters = self.path / "clusters.png"
+        self.checkpoints = self.path / "checkpoints"
+
+    def claim(self, resume: bool) -> None:
+        """Makes sure that a run can be written here.
+
+        Raises:
+            ArgumentError: the folder is not writable, or holds a run and `resume` is false, or
+                holds none and `resume` is true.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise ArgumentError(
+                "output_dir",
+                self.path,
+                f"cannot be written to ({error.strerror}); give a folder that can.",
+            ) from error
+        if self.flags.exists() and not resume:
+            raise ArgumentError(
+                "output_dir",
+                self.path,
+                "holds another run; give another folder, or --resume to go on with that one.",
+            )
+        if resume and not self.flags.exists():
+            raise ArgumentError(
+                "output_dir", self.path, "holds no run to resume; leave out --resume."
+            )
+
+    def write_flags(self, lines: Iterable[str]) -> None:
+        """Writes the flagfile."""
+        write_whole(self.flags, "".join(f"{line}\n" for line in lines))
+
+    def read_flags(self) -> list[str]:
+        """The lines of the flagfile.
+
+        Raises:
+            ArgumentError: the folder holds no run.
+        """
+        if not self.flags.exists():
+            raise ArgumentError(
+                "output_dir", self.path, "holds no run; give the output folder of a training run."
+            )
+        return self.flags.read_text(encoding="utf-8").split("\n")[:-1]
+
+    def write_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Writes all rows, one JSON object a line."""
+        write_whole(self.metrics, "".join(f"{json.dumps(row)}\n" for row in rows))
+
+    def read_metrics(self, last_step: int) -> list[dict[str, Any]]:
+        """The rows up to and including a step."""
+        if not self.metrics.exists():
+            return []
+        rows = [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+        return [row for row in rows if row["step"] <= last_step]
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Writes the results as one JSON object."""
+        write_whole(self.results, json.dumps(results, indent=2) + "\n")
