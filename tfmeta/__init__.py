@@ -11,14 +11,13 @@ from typing import Any
 
 _PUBLIC = {
     "ArgumentError": "tfmeta.errors",
-    "ClusteredMAML": "tfmeta.learners.clustered_maml",
+    "ANIL": "tfmeta.learners.anil",
     "Episodes": "tfmeta.tasks.episodes",
     "ImageClasses": "tfmeta.data.image_classes",
-    "LearnedOptimizer": "tfmeta.keras_optimizer",
     "MAML": "tfmeta.learners.maml",
     "Mixed": "tfmeta.tasks.mixed",
     "NonFiniteError": "tfmeta.errors",
-    "OptimizerLearner": "tfmeta.learners.optimizer_learner",
+    "Reptile": "tfmeta.learners.reptile",
     "Sinusoids": "tfmeta.tasks.sinusoid",
     "SixFamilies": "tfmeta.tasks.six_families",
     "TaskSource": "tfmeta.tasks.source",
@@ -28,9 +27,9 @@ _PUBLIC = {
     "init": "tfmeta.distributed",
     "layers": "tfmeta.layers",
     "load_image_classes": "tfmeta.data.load",
-    "load_optimizer": "tfmeta.keras_optimizer",
     "models": "tfmeta.models",
     "problems": "tfmeta.problems",
+    "starts": "tfmeta.starts",
     "split_classes": "tfmeta.data.splits",
     "updates": "tfmeta.updates",
 }

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfmeta
-from tfmeta import distributed
+from tfmeta import distributed, starts
 
 
 def cast(tasks):
@@ -25,13 +25,12 @@ def batches(step, tasks):
 
 
 LEARNERS = {
-    "own": {"clustering": "gradient", "inner_learning_rate": 0.01},
-    "shared": {"clustering": "label", "cluster_start": "shared", "inner_learning_rate": 0.01},
-    "evidence": {
-        "clustering": "adapted_weights",
-        "routing": "evidence",
-        "update_rule": tfmeta.updates.GaussNewton(0.1, 1, dtype="float64"),
-    },
+    "own": lambda: (starts.PerCluster("gradient", 4), {"inner_learning_rate": 0.01}),
+    "shared": lambda: (starts.SharedAcrossClusters("label", 4), {"inner_learning_rate": 0.01}),
+    "evidence": lambda: (
+        starts.PerCluster("adapted_weights", 4, routing="evidence"),
+        {"update_rule": tfmeta.updates.GaussNewton(0.1, 1)},
+    ),
 }
 
 
@@ -40,16 +39,17 @@ def main(path):
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     results = {}
-    for name, arguments in LEARNERS.items():
+    for name, make in LEARNERS.items():
+        start, arguments = make()
         model = tfmeta.models.mlp((2,), 1, (8,), seed=distributed.rank())
-        learner = tfmeta.ClusteredMAML(model, num_clusters=4, stacked=True, **arguments)
+        learner = tfmeta.MAML(model, start=start, vectorized=True, **arguments)
         learner.compile(keras.optimizers.SGD(1.0), loss="mse")
         distributed.broadcast(learner.variables)
-        learner.fit_clusters(batches(100, 30))
+        start.form_clusters(learner, batches(100, 30))
         before = flat(learner.trainable_variables)
         learner.fit(batches(0, 7), verbose=0)
         results[f"{name} gradient"] = before - flat(learner.trainable_variables)
-        results[f"{name} clusters"] = flat([learner.clusters.centroids, learner.clusters.offsets])
+        results[f"{name} clusters"] = flat([start.clusters.centroids, start.clusters.offsets])
     of_all = {n: np.stack(distributed.gather_objects(value)) for n, value in results.items()}
     if distributed.is_main():
         np.savez(path, **of_all)

@@ -24,11 +24,19 @@ def test_variances_are_those_of_the_tensor_and_of_the_step():
     state = rule.initial_state(parameters, weights, None)
     # The third step takes the variances of the second.
     for expected in ((0.5, -2.0), (0.8, -2.3), (1.1, -2.6)):
-        weights, state = rule.update(parameters, weights, linearized, state)
+        weights, state = rule.move(parameters, weights, linearized, state)
         np.testing.assert_allclose(weights, expected, rtol=1e-6)
     # That of the first step: variance 3 of the target, which is 3 off.
+    objective = updates.Objective(
+        loss=None,
+        predict=lambda weights: (tf.reshape(weights[0] - weights[1], [1]), None),
+        targets=tf.constant([3.0], tf.float64),
+    )
+    zeros = [tf.zeros([], tf.float64), tf.zeros([], tf.float64)]
     np.testing.assert_allclose(
-        rule.surprise(parameters, linearized), (9 / 3 + np.log(2 * np.pi * 3)) / 2, rtol=1e-6
+        -rule.log_evidence(parameters, objective, zeros),
+        (9 / 3 + np.log(2 * np.pi * 3)) / 2,
+        rtol=1e-6,
     )
 
 
@@ -61,7 +69,7 @@ def learner(loss="mse", regularizer=None, **arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"stacked": True}, {"first_order": True}], ids=lambda given: str([*given])
+    "arguments", [{}, {"vectorized": True}, {"first_order": True}], ids=lambda given: str([*given])
 )
 def test_a_learner_trains_with_it(arguments):
     keras.utils.set_random_seed(0)

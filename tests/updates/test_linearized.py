@@ -41,13 +41,13 @@ def test_jacobian_and_residuals():
         np.testing.assert_allclose(rows, expected, rtol=1e-13)
 
 
-def test_surprise_is_that_of_gaussian_targets():
+def test_log_evidence_is_that_of_gaussian_targets():
     linearized, jacobian, residuals = network()
     covariance = NOISE * np.eye(8) + sum(
         v * j @ j.T for v, j in zip(VARIANCES, jacobian, strict=True)
     )
     expected = -multivariate_normal(np.zeros(8), covariance).logpdf(residuals) / 8
-    np.testing.assert_allclose(linearized.surprise(*given()), expected, rtol=1e-11)
+    np.testing.assert_allclose(-linearized.log_evidence(*given()), expected, rtol=1e-11)
 
 
 def test_moves_are_those_of_ridge_regression():
@@ -66,6 +66,6 @@ def test_targets_of_one_point_without_noise():
     rows = tf.constant(np.tile(random.normal(size=[1, 30]), [12, 1]), tf.float32)
     linearized = Linearized(tf.ones([12]), [rows])
     variances, noise = [tf.constant(1.0)], tf.constant(1e-30)
-    assert np.isfinite(linearized.surprise(variances, noise))
+    assert np.isfinite(linearized.log_evidence(variances, noise))
     (moves,) = linearized.expected_moves(variances, noise)
     np.testing.assert_allclose(tf.linalg.matvec(rows, moves), np.ones(12), rtol=1e-3)

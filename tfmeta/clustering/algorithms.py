@@ -6,8 +6,7 @@ import numpy as np
 
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError
-
-ALGORITHMS = ("kmeans", "agglomerative", "gaussian_mixture")
+from tfmeta.registry import ALGORITHMS
 
 # Without a given number of clusters, the best of 2 to so many by their silhouette.
 MOST = 8
@@ -100,8 +99,7 @@ def _checked(parts):
 
 
 def _fit(signatures, num_clusters, algorithm, seed):
-    if algorithm not in ALGORITHMS:
-        raise ArgumentError("algorithm", algorithm, f"there are {' and '.join(ALGORITHMS)}.")
+    ALGORITHMS.check("algorithm", algorithm)
     tasks = len(signatures)
     if num_clusters is not None and not 1 <= num_clusters <= tasks:
         raise ArgumentError(
@@ -117,9 +115,43 @@ def _fit(signatures, num_clusters, algorithm, seed):
         counts = list(range(2, min(MOST, different, tasks - 1) + 1)) or [1]
     axes = _principal(signatures)
     points = signatures @ axes.T
-    if algorithm == "gaussian_mixture" and different > 1:
-        return _mixture(axes, points, counts, seed)
-    found = [_clusters(axes, points, count, algorithm, seed) for count in counts]
+    if different == 1:
+        return _of_labels(axes, points, np.zeros(len(points), int), seed)
+    return ALGORITHMS[algorithm](axes, points, counts, seed)
+
+
+def kmeans(axes: np.ndarray, points: np.ndarray, counts: list[int], seed: int) -> Clusters:
+    """Lloyd's, the best of 10 starts.
+
+    Args:
+        axes: float64 [components, dims].
+        points: signatures along them, float64 [tasks, components].
+        counts: the numbers of clusters to choose from.
+        seed: of the starts.
+    """
+    from sklearn.cluster import KMeans
+
+    def labels(count):
+        return KMeans(count, n_init=10, random_state=seed % 2**32).fit_predict(points)
+
+    return _best_by_silhouette(axes, points, counts, labels, seed)
+
+
+def agglomerative(axes: np.ndarray, points: np.ndarray, counts: list[int], seed: int) -> Clusters:
+    """Ward's; see `kmeans` for the arguments."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    def labels(count):
+        return AgglomerativeClustering(count).fit_predict(points)
+
+    return _best_by_silhouette(axes, points, counts, labels, seed)
+
+
+def _best_by_silhouette(axes, points, counts, labels, seed):
+    found = [
+        _of_labels(axes, points, labels(n) if n > 1 else np.zeros(len(points), int), seed)
+        for n in counts
+    ]
     return max(found, key=lambda clusters: clusters.silhouette)
 
 
@@ -133,8 +165,9 @@ def _principal(signatures):
     return axes
 
 
-def _clusters(axes, points, count, algorithm, seed):
-    labels = _by_size(_labels(points, count, algorithm, seed))
+def _of_labels(axes, points, labels, seed):
+    labels = _by_size(labels)
+    count = labels.max() + 1
     centroids = np.stack([points[labels == number].mean(axis=0) for number in range(count)])
     # The variance of a Gaussian whose mean squared distance is that of the pool to its centroids.
     spread = float(np.mean(np.square(points - centroids[labels]).sum(-1))) or 1.0
@@ -143,7 +176,10 @@ def _clusters(axes, points, count, algorithm, seed):
     return Clusters(axes, centroids, scales, np.zeros(count), labels, silhouette)
 
 
-def _mixture(axes, points, counts, seed):
+def gaussian_mixture(
+    axes: np.ndarray, points: np.ndarray, counts: list[int], seed: int
+) -> Clusters:
+    """Gaussians of full covariances, the best of 5 starts; see `kmeans` for the arguments."""
     from sklearn.mixture import GaussianMixture
 
     added = _REGULARIZATION * points.var()
@@ -171,17 +207,6 @@ def _by_size(labels):
     """Labels numbered by size, then by first member: the number says nothing about the run."""
     sizes, firsts = np.bincount(labels), np.unique(labels, return_index=True)[1]
     return np.argsort(np.lexsort((firsts, -sizes)))[labels]
-
-
-def _labels(signatures, count, algorithm, seed):
-    # Imported here: it takes a second or two, and other learners do without.
-    from sklearn.cluster import AgglomerativeClustering, KMeans
-
-    if count == 1:
-        return np.zeros(len(signatures), int)
-    if algorithm == "agglomerative":
-        return AgglomerativeClustering(count).fit_predict(signatures)
-    return KMeans(count, n_init=10, random_state=seed % 2**32).fit_predict(signatures)
 
 
 def _silhouette(signatures, labels, seed):

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
-from tfmeta.updates.objective import Objective
+from tfmeta.updates.objective import Objective, Weights
 
 State = list[tf.Tensor]
 
@@ -89,24 +89,31 @@ class FunctionalModel:
         dtype = weights[0].dtype
         return tf.add_n([tf.cast(term, dtype) for term in (loss, *own)]), prediction, state
 
-    def objective(self, state: State, x: tf.Tensor, y: tf.Tensor) -> Objective:
+    def objective(
+        self,
+        state: State,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        whole: Callable[[Weights], Weights] = list,
+    ) -> Objective:
         """The objective of training on some examples; its `aux` is the state after the call.
 
         Args:
             state: of the non-trainable variables before the call.
             x: examples [examples, ...].
             y: their labels.
+            whole: maps the weights that the objective takes to all trainable weights.
 
         Raises:
             ArgumentError: in `predict`, the model has losses of its own, which predictions lack.
         """
 
         def loss(weights):
-            loss, _, after = self.loss_on(weights, state, x, y, training=True)
+            loss, _, after = self.loss_on(whole(weights), state, x, y, training=True)
             return loss, after
 
         def predict(weights):
-            prediction, after, own = self.call(weights, state, x, training=True)
+            prediction, after, own = self.call(whole(weights), state, x, training=True)
             if own:
                 raise ArgumentError(
                     "model",

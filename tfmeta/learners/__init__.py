@@ -1,7 +1,8 @@
 """Learners: one algorithm a file, each a `keras.Model`."""
 
-from tfmeta.learners.clustered_maml import ClusteredMAML
+from tfmeta.learners.anil import ANIL
+from tfmeta.learners.base import FewShotLearner
 from tfmeta.learners.maml import MAML
-from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.reptile import Reptile
 
-__all__ = ["ClusteredMAML", "MAML", "OptimizerLearner"]
+__all__ = ["ANIL", "MAML", "FewShotLearner", "Reptile"]

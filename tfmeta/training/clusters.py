@@ -17,7 +17,7 @@ class ClusteredFewShotTrainer(FewShotTrainer):
     """Trains as `FewShotTrainer` does, and forms clusters when it is time.
 
     Args:
-        *arguments: of `FewShotTrainer`; the learner is a `ClusteredMAML`.
+        *arguments: of `FewShotTrainer`; the start of the learner has clusters.
         pool: how many tasks clusters are fitted on, of all ranks together. They are those that a
             meta-batch of that size would have at the step.
         pretrain_steps: outer steps before clusters are formed.
@@ -36,7 +36,7 @@ class ClusteredFewShotTrainer(FewShotTrainer):
         while step < end:
             since = step - self.pretrain_steps
             if since == 0 or (self.refresh and since > 0 and since % self.refresh == 0):
-                self.learner.fit_clusters(Pool(self.source, self.pool, step))
+                self.learner.start.form_clusters(self.learner, Pool(self.source, self.pool, step))
             until = self._next(step, end)
             for name, value in super().advance(step, until - step, progress).items():
                 sums[name] = sums.get(name, 0.0) + value * (until - step)

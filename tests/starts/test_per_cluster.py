@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 import tfmeta
 from tfmeta.data.load import load_image_classes
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.clustered_maml import ClusteredMAML
+from tfmeta.registry import STARTS
 from tfmeta.tasks.episodes import Episodes
 from tfmeta.tasks.mixed import Mixed
 
@@ -27,11 +27,26 @@ def batches(first=0, steps=STEPS, meta_batch=12):
     return source.batches(meta_batch, first, steps).map(cast)
 
 
-def learner(kind=ClusteredMAML, optimizer=None, **arguments):
+def maml(**arguments):
     model = tfmeta.models.mlp((2,), 1, (8,), seed=0)
-    made = kind(model, inner_learning_rate=0.01, stacked=True, **arguments)
+    made = tfmeta.MAML(model, inner_learning_rate=0.01, vectorized=True, **arguments)
+    made.compile(keras.optimizers.Adam(0.01), loss="mse")
+    return made
+
+
+def learner(optimizer=None, cluster_start="own", update_rule=None, inner_steps=1, **arguments):
+    start = STARTS[STARTS.check("cluster_start", cluster_start)](**arguments)
+    made = maml(start=start, update_rule=update_rule, inner_steps=inner_steps)
     made.compile(optimizer or keras.optimizers.Adam(0.01), loss="mse")
     return made
+
+
+def form_clusters(made, pool):
+    return made.start.form_clusters(made, pool)
+
+
+def memberships(made, tasks):
+    return made.start.memberships(made, tasks)
 
 
 def flat(arrays):
@@ -48,9 +63,9 @@ def flat(arrays):
     ],
 )
 def test_one_cluster_is_plain_training(float64, cluster_start, average_over):
-    plain = learner(tfmeta.MAML)
+    plain = maml()
     clustered = learner(num_clusters=1, cluster_start=cluster_start, average_over=average_over)
-    clustered.fit_clusters(batches(100, 1))
+    form_clusters(clustered, batches(100, 1))
     losses = [made.fit(batches(), verbose=0).history["loss"] for made in (plain, clustered)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
     weights = [flat(made.trainable_variables) for made in (plain, clustered)]
@@ -58,10 +73,10 @@ def test_one_cluster_is_plain_training(float64, cluster_start, average_over):
 
 
 def test_before_there_are_clusters_training_is_plain(float64):
-    plain, clustered = learner(tfmeta.MAML), learner(num_clusters=3)
+    plain, clustered = maml(), learner(num_clusters=3)
     for made in (plain, clustered):
         made.fit(batches(), verbose=0)
-    firsts = flat(start[0] for start in clustered.starts)
+    firsts = flat(start[0] for start in clustered.start.starts)
     np.testing.assert_allclose(firsts, flat(plain.trainable_variables), rtol=0, atol=1e-12)
 
 
@@ -71,21 +86,21 @@ def test_clusters_begin_at_their_centroids(float64):
     made = learner(clustering="label", num_clusters=6, update_rule=rule)
     made.fit(batches(), verbose=0)
     plain = keras.models.clone_model(made.model)
-    plain.set_weights([start.numpy()[0] for start in made.starts[:4]])
+    plain.set_weights([start.numpy()[0] for start in made.start.starts[:4]])
     alone = tfmeta.MAML(plain, update_rule=rule)
     alone.compile(loss="mse")
-    rule.set_weights([start.numpy()[0] for start in made.starts[4:]])
+    rule.set_weights([start.numpy()[0] for start in made.start.starts[4:]])
     (tasks,) = batches(100, 1, 30)
-    _, labels = made.fit_clusters(batches(100, 1, 30))
+    _, labels = form_clusters(made, batches(100, 1, 30))
     adapted = [
         flat(alone.adapt(tasks["support_x"][task], tasks["support_y"][task]).get_weights())
         for task in range(30)
     ]
     for number in set(labels):
         mean = np.mean([a for a, label in zip(adapted, labels, strict=True) if label == number], 0)
-        start = flat(start.numpy()[number] for start in made.starts[:4])
+        start = flat(start.numpy()[number] for start in made.start.starts[:4])
         np.testing.assert_allclose(start, mean, rtol=0, atol=1e-12)
-    for variable in [*made.starts[4:], *made.optimizer.variables[2:]]:
+    for variable in [*made.start.starts[4:], *made.optimizer.variables[2:]]:
         assert (variable.numpy() == variable.numpy()[:1]).all()
 
 
@@ -96,9 +111,10 @@ def test_signatures_tell_sets_of_images_apart(shared_data, clustering):
     sets = [load_image_classes(f"npz:{shared_data(f'{name}.npz')}", 28, 1) for name in names]
     tasks = Mixed([Episodes(classes, 5, 1, 1) for classes in sets], names).batch(0, 0, 120)
     model = tfmeta.models.conv4((28, 28, 1), 5, filters=8, seed=0)
-    made = ClusteredMAML(model, clustering, num_clusters=3, inner_learning_rate=0.1)
+    start = tfmeta.starts.PerCluster(clustering, num_clusters=3)
+    made = tfmeta.MAML(model, inner_learning_rate=0.1, start=start)
     made.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    _, labels = made.fit_clusters([tasks])
+    _, labels = form_clusters(made, [tasks])
     assert adjusted_rand_score(tasks["family"], labels) > 0.6
 
 
@@ -107,14 +123,11 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
     (tasks,) = batches(steps=1, meta_batch=15)
     sizes = np.bincount(tasks["family"], minlength=6)
     assert len(set(sizes[sizes > 0])) > 1
-    plain = learner(tfmeta.MAML)
+    plain = maml()
 
     @tf.function(autograph=False)
     def gradient(tasks):
-        variables = [v.value for v in plain.trainable_variables]
-        with tf.GradientTape() as tape:
-            loss = plain.meta_loss(tasks).loss
-        return tape.gradient(loss, variables)
+        return plain.meta_gradient(tasks)[1]
 
     alone = np.stack(
         [flat(gradient({n: t[i : i + 1] for n, t in tasks.items()})) for i in range(15)]
@@ -131,7 +144,7 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
             average_over=average_over,
             optimizer=keras.optimizers.SGD(1.0),
         )
-        made.fit_clusters(batches(100, 1, 60))
+        form_clusters(made, batches(100, 1, 60))
         before = flat(made.trainable_variables)
         made.fit(tf.data.Dataset.from_tensors(tasks), verbose=0)
         moved[average_over] = before - flat(made.trainable_variables)
@@ -153,24 +166,27 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
 def test_routing_sees_the_support_set_alone(clustering, routing):
     rule = tfmeta.updates.GaussNewton(0.1, 1) if routing == "evidence" else None
     made = learner(clustering=clustering, routing=routing, num_clusters=3, update_rule=rule)
-    made.fit_clusters(batches(100, 1, 30))
+    form_clusters(made, batches(100, 1, 30))
     (tasks,) = batches(steps=1)
-    membership = made.memberships(tasks)
+    membership = memberships(made, tasks)
     np.testing.assert_allclose(tf.reduce_sum(membership, axis=1), 1, rtol=1e-6)
     spoiled = {**tasks, "query_x": 0 * tasks["query_x"], "query_y": 0 * tasks["query_y"]}
-    np.testing.assert_array_equal(made.memberships(spoiled), membership)
+    np.testing.assert_array_equal(memberships(made, spoiled), membership)
 
 
 def test_a_task_trains_the_start_of_its_cluster_alone():
     made = learner(clustering="label", num_clusters=6)
-    made.fit_clusters(batches(100, 1, 60))
+    form_clusters(made, batches(100, 1, 60))
     (tasks,) = batches(steps=1)
-    mine = np.argmax(made.memberships(tasks), axis=1)
+    mine = np.argmax(memberships(made, tasks), axis=1)
     first = {name: tensor[:1] for name, tensor in tasks.items()}
-    before = [start.numpy() for start in made.starts]
+    before = [start.numpy() for start in made.start.starts]
     made.fit(tf.data.Dataset.from_tensors(first), verbose=0)
     moved = [
-        any((new.numpy()[k] != old[k]).any() for new, old in zip(made.starts, before, strict=True))
+        any(
+            (new.numpy()[k] != old[k]).any()
+            for new, old in zip(made.start.starts, before, strict=True)
+        )
         for k in range(6)
     ]
     assert moved == [k == mine[0] for k in range(6)]
@@ -180,11 +196,11 @@ def test_a_task_trains_the_rule_of_its_cluster_alone():
     made = learner(
         clustering="label", num_clusters=6, update_rule=tfmeta.updates.LayerRates(0.01, 1)
     )
-    made.fit_clusters(batches(100, 1, 60))
+    form_clusters(made, batches(100, 1, 60))
     (tasks,) = batches(steps=1)
-    mine = np.argmax(made.memberships(tasks), axis=1)
+    mine = np.argmax(memberships(made, tasks), axis=1)
     made.fit(tf.data.Dataset.from_tensors({n: t[:1] for n, t in tasks.items()}), verbose=0)
-    rates = made.starts[-1].numpy()
+    rates = made.start.starts[-1].numpy()
     assert rates.shape == (6, 1)
     assert np.flatnonzero(rates[:, 0] != np.float32(np.log(0.01))) == [mine[0]]
 
@@ -192,36 +208,38 @@ def test_a_task_trains_the_rule_of_its_cluster_alone():
 def test_a_task_goes_where_its_support_set_is_fitted_best():
     """Adapted from each start by hand, after the starts have been moved apart."""
     made = learner(num_clusters=3, routing="fit", inner_steps=2)
-    made.fit_clusters(batches(100, 1, 30))
+    form_clusters(made, batches(100, 1, 30))
     random = np.random.default_rng(0)
-    for start in made.starts:
+    for start in made.start.starts:
         start.assign_add(0.5 * random.normal(size=start.shape))
     (tasks,) = batches(steps=1)
     losses = np.zeros([12, 3])
     for number in range(3):
         model = keras.models.clone_model(made.model)
-        model.set_weights([start.numpy()[number] for start in made.starts])
+        model.set_weights([start.numpy()[number] for start in made.start.starts])
         plain = tfmeta.MAML(model, inner_learning_rate=0.01, inner_steps=2)
         plain.compile(loss="mse")
         for task in range(12):
             x, y = tasks["support_x"][task], tasks["support_y"][task]
             losses[task, number] = np.mean((plain.adapt(x, y)(x) - y) ** 2)
     assert len(set(losses.argmin(axis=1))) > 1
-    np.testing.assert_array_equal(np.argmax(made.memberships(tasks), axis=1), losses.argmin(axis=1))
+    np.testing.assert_array_equal(
+        np.argmax(memberships(made, tasks), axis=1), losses.argmin(axis=1)
+    )
 
 
 def test_a_task_goes_where_it_surprises_least(float64):
     """The surprise of each start by scipy, after the starts have been moved apart."""
     rule = tfmeta.updates.GaussNewton(0.1, 1)
     made = learner(num_clusters=3, routing="evidence", update_rule=rule)
-    made.fit_clusters(batches(100, 1, 30))
+    form_clusters(made, batches(100, 1, 30))
     random = np.random.default_rng(0)
-    for start in made.starts:
+    for start in made.start.starts:
         start.assign_add(0.5 * random.normal(size=start.shape))
     (tasks,) = batches(steps=1)
     surprises = np.zeros([12, 3])
     for number in range(3):
-        *weights, noise = [tf.constant(start.numpy()[number]) for start in made.starts]
+        *weights, noise = [tf.constant(start.numpy()[number]) for start in made.start.starts]
         weights, variances = weights[:4], np.exp(weights[4:])[:, 0]
         for task in range(12):
             x, y = tasks["support_x"][task], tasks["support_y"][task]
@@ -236,17 +254,17 @@ def test_a_task_goes_where_it_surprises_least(float64):
             surprises[task, number] = -normal.logpdf(y.numpy()[:, 0])
     assert len(set(surprises.argmin(axis=1))) > 1
     np.testing.assert_array_equal(
-        np.argmax(made.memberships(tasks), axis=1), surprises.argmin(axis=1)
+        np.argmax(memberships(made, tasks), axis=1), surprises.argmin(axis=1)
     )
 
 
 def test_clusters_keep_their_numbers_when_they_are_formed_anew():
     made = learner(clustering="label", num_clusters=6)
-    made.fit_clusters(batches(100, 1, 60))
+    form_clusters(made, batches(100, 1, 60))
     (tasks,) = batches(steps=1)
-    before = made.memberships(tasks)
-    made.fit_clusters(batches(101, 1, 60))
-    np.testing.assert_array_equal(made.memberships(tasks), before)
+    before = memberships(made, tasks)
+    form_clusters(made, batches(101, 1, 60))
+    np.testing.assert_array_equal(memberships(made, tasks), before)
 
 
 @keras.saving.register_keras_serializable("test_clustered_maml")
@@ -267,7 +285,7 @@ def mean_and_deviation(tasks):
 def test_a_saved_learner_goes_on_as_it_was(clustering, cluster_start, tmp_path):
     dims = {"signature_dims": 2} if callable(clustering) else {}
     made = learner(clustering=clustering, num_clusters=3, cluster_start=cluster_start, **dims)
-    made.fit_clusters(batches(100, 1, 30))
+    form_clusters(made, batches(100, 1, 30))
     made.fit(batches(), verbose=0)
     made.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
@@ -278,7 +296,7 @@ def test_a_saved_learner_goes_on_as_it_was(clustering, cluster_start, tmp_path):
 
 def test_adapts_to_a_task_from_the_start_of_its_cluster():
     made = learner(num_clusters=3)
-    made.fit_clusters(batches(100, 1, 30))
+    form_clusters(made, batches(100, 1, 30))
     made.fit(batches(), verbose=0)
     (tasks,) = batches(200, 1)
     _, predictions = made.adapted_predictions(tasks, made.test_inner_steps)
@@ -306,7 +324,7 @@ def test_bad_arguments(arguments, sentence):
 
 def test_more_clusters_than_tasks():
     with pytest.raises(ArgumentError, match="num_clusters=7: there are 5 tasks"):
-        learner(num_clusters=7).fit_clusters(batches(steps=1, meta_batch=5))
+        form_clusters(learner(num_clusters=7), batches(steps=1, meta_batch=5))
 
 
 @pytest.mark.parametrize(
@@ -319,11 +337,12 @@ def test_more_clusters_than_tasks():
 )
 def test_bad_signatures_of_a_user(signature, sentence):
     with pytest.raises(ArgumentError, match=sentence):
-        learner(clustering=signature).fit_clusters(batches(steps=1))
+        form_clusters(learner(clustering=signature), batches(steps=1))
 
 
 def test_tasks_without_a_label():
     with pytest.raises(ArgumentError, match="clustering=label: the tasks carry no label"):
-        learner(clustering="label").fit_clusters(
-            batches(steps=1).map(lambda t: {n: t[n] for n in t if n != "family"})
+        form_clusters(
+            learner(clustering="label"),
+            batches(steps=1).map(lambda t: {n: t[n] for n in t if n != "family"}),
         )

@@ -1,0 +1,1 @@
+"""Signatures of tasks, one a file."""

@@ -1,0 +1,51 @@
+"""ANIL: only the head adapts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tfmeta.errors import ArgumentError
+from tfmeta.learners.maml import MAML
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class ANIL(MAML):
+    """Almost no inner loop (Raghu et al. 2020): MAML whose inner steps move the head alone.
+
+    The outer steps move all weights. With features f_theta and head w:
+    w_k+1 = w_k - alpha dL_S(w_k, f_theta) / dw; the meta-gradient is that of L_Q(w_K, f_theta) in
+    theta and w_0 (section 4.1).
+
+    Args:
+        model: see `MAML`.
+        head: the names of the layers that adapt; None for the last layer with weights.
+        **kwargs: of `MAML`. The head alone needs a larger inner rate than all weights do.
+
+    Raises:
+        ArgumentError: the model has no such layer, or it has no trainable weights.
+    """
+
+    def __init__(self, model: keras.Model, head: Sequence[str] | None = None, **kwargs: Any):
+        self.head = None if head is None else list(head)
+        super().__init__(model, **kwargs)
+
+    def adapting(self):
+        layers = [layer for layer in self.model._flatten_layers() if layer.trainable_variables]
+        leaves = [layer for layer in layers if not list(layer._flatten_layers(include_self=False))]
+        chosen = leaves[-1:] if self.head is None else self._named(layers)
+        moving = {id(variable) for layer in chosen for variable in layer.trainable_variables}
+        variables = self.model.trainable_variables
+        return [place for place, variable in enumerate(variables) if id(variable) in moving]
+
+    def _named(self, layers):
+        by_name = {layer.name: layer for layer in layers}
+        for name in self.head:
+            if name not in by_name:
+                raise ArgumentError(
+                    "head", name, f"the layers with trainable weights are {', '.join(by_name)}."
+                )
+        return [by_name[name] for name in self.head]
+
+    def get_config(self):
+        return {**super().get_config(), "head": self.head}

@@ -1,0 +1,496 @@
+"""What every few-shot learner is: a Keras model that is trained on tasks."""
+
+import abc
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed, engine
+from tfmeta.checks import check_count
+from tfmeta.engine import TaskResult, Tasks
+from tfmeta.errors import ArgumentError
+from tfmeta.inner import keras_support
+from tfmeta.inner.functional import FunctionalModel, Probe, State
+from tfmeta.inner.loop import Inner, trajectory
+from tfmeta.inner.meta import Meta
+from tfmeta.learners.meta_batch_model import MetaBatchModel, example_spec
+from tfmeta.starts.base import Start
+from tfmeta.starts.shared import Shared
+from tfmeta.updates import GradientDescent, Objective, UpdateRule
+from tfmeta.updates.arithmetic import check_rate
+
+
+class Adapted(NamedTuple):
+    """A model adapted to one task.
+
+    Attributes:
+        weights: of all trainable variables.
+        state: of the model's other variables.
+        rule_state: the memory of the update rule.
+    """
+
+    weights: list[tf.Tensor]
+    state: State
+    rule_state: Any
+
+
+class Outcome(NamedTuple):
+    """How one task went.
+
+    Attributes:
+        loss: the meta-loss, a scalar.
+        query_loss: the loss of the adapted model on the query set, a scalar.
+        prediction: of the query set [query examples, ...].
+        adapted: the adapted model, its state after the call on the query set.
+    """
+
+    loss: tf.Tensor
+    query_loss: tf.Tensor
+    prediction: tf.Tensor
+    adapted: Adapted
+
+
+class FewShotLearner(MetaBatchModel):
+    """A learner of few-shot tasks: a start, an update rule, and a meta-gradient.
+
+    It is trained as any Keras model is, on a `tf.data.Dataset` whose elements are meta-batches,
+    such as `Episodes.batches` gives. A meta-batch is a dictionary of tensors with a leading task
+    axis: `support_x`, `support_y`, `query_x` and `query_y` [tasks, examples, ...], and, where the
+    model has random layers, `seed` int32 [tasks, 2], which makes their draws. On several ranks
+    each rank gives its own share; the shares may differ in size, and each task counts once. Where
+    there is an entry `weight` [tasks], a task counts as much as that says: the mean of the tasks'
+    gradients, and of what layers keep, is the weighted one over all ranks.
+
+    `compile` takes any Keras optimizer, loss and metrics: the loss is that of the inner steps and
+    of the query set, the metrics are those of the query set after adaptation. Regularization
+    losses of the model count in both. `evaluate` adapts with `test_inner_steps` and predicts the
+    query set as in inference.
+
+    Layers that keep floating-point statistics are given the mean over the tasks of what each
+    task leaves; integer state stays as it is.
+
+    A subclass says what the gradient of one task is (`task_gradient`), and, where they differ,
+    which variables adapt (`adapting`), how (`adapt_task`), and how an adapted model predicts
+    (`query_loss`, `to_keras`).
+
+    Args:
+        model: the Keras model to meta-learn, with one input and one output tensor.
+        inner_learning_rate: the rate of the inner steps.
+        inner_steps: the number of inner steps in training.
+        first_order: let no derivative through the gradients of the inner steps.
+        test_inner_steps: the number of inner steps in evaluation and in `adapt`; by default as many
+            as in training.
+        tasks_in_flight: the number of tasks at work at once, see `engine.sum_of_gradients`.
+        vectorized: run all tasks at once, for small dense models, see `engine.sum_of_gradients`.
+        update_rule: how the inner steps move; by default gradient descent with
+            `inner_learning_rate`. Its parameters are learned along with the initial weights:
+            learned rates (Li et al. 2017), a learned rule (Ravi and Larochelle 2017).
+        start: what a task begins with; by default the same for all tasks.
+
+    Raises:
+        ArgumentError: a number is out of range; the model computes in float16, whose loss scaling
+            does not pass through a meta-gradient; or second order is asked for and a
+            normalization layer of Keras's own would make it inexact.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        inner_learning_rate: float = 0.01,
+        inner_steps: int = 1,
+        first_order: bool = False,
+        test_inner_steps: int | None = None,
+        tasks_in_flight: int = 4,
+        vectorized: bool = False,
+        update_rule: UpdateRule | None = None,
+        start: Start | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.inner_steps = check_count("inner_steps", inner_steps)
+        if test_inner_steps is not None:
+            check_count("test_inner_steps", test_inner_steps)
+        self.test_inner_steps = test_inner_steps or inner_steps
+        self.tasks_in_flight = check_count("tasks_in_flight", tasks_in_flight)
+        self.first_order = bool(first_order)
+        self.vectorized = bool(vectorized)
+        self.inner_learning_rate = check_rate("inner_learning_rate", inner_learning_rate)
+        keras_support.check(model, second_order=not self.first_order)
+        self.model = model
+        self.update_rule = update_rule or self.default_rule()
+        self.start = start or Shared()
+        self.start.check(self.update_rule)
+        self.memory: list[keras.Variable] = []
+        self._adaptations: dict[Any, Any] = {}
+        if model.built:
+            self.build_parts()
+
+    # The algorithm.
+
+    def default_rule(self) -> UpdateRule:
+        """The update rule where none is given."""
+        return GradientDescent(self.inner_learning_rate)
+
+    def adapting(self) -> list[int]:
+        """Which trainable variables of the model the inner steps move, by their index; here all."""
+        return list(range(len(self.model.trainable_variables)))
+
+    def adapt_task(
+        self, functional: FunctionalModel, meta: Meta, task: Any, steps: int
+    ) -> Iterator[Adapted]:
+        """The inner loop of one task, on its support set.
+
+        Args:
+            functional: the model.
+            meta: what the task begins with.
+            task: one task.
+            steps: the number of inner steps.
+
+        Yields:
+            The model before the first step and after each.
+        """
+        whole = self._completed(meta)
+
+        def objective_at(step, state):
+            x, y = self.inner_examples(task, step)
+            return functional.objective(state, x, y, whole)
+
+        weights = self._adapting(meta)
+        first = Inner(
+            weights, self.rule_state(meta, weights, task), self.task_state(functional, task)
+        )
+        for inner in trajectory(
+            self.update_rule,
+            meta.parameters,
+            objective_at,
+            first,
+            steps,
+            first_order=self.first_order,
+        ):
+            yield Adapted(whole(inner.weights), inner.aux, inner.rule_state)
+
+    def _adapting(self, meta):
+        return [meta.weights[place] for place in self.adapting()]
+
+    def _completed(self, meta):
+        """Maps the weights that adapt to all weights of the model."""
+        places = self.adapting()
+
+        def whole(weights):
+            weights = dict(zip(places, weights, strict=True))
+            return [weights.get(place, fixed) for place, fixed in enumerate(meta.weights)]
+
+        return whole
+
+    def inner_examples(self, task: Any, step: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The examples and labels that an inner step sees; here the whole support set."""
+        return task["support_x"], task["support_y"]
+
+    def rule_state(self, meta: Meta, weights: Sequence[tf.Tensor], task: Any) -> Any:
+        """The memory of the update rule before the first inner step of a task."""
+        seed = task.get("seed", tf.zeros([2], tf.int32))
+        return self.update_rule.initial_state(meta.parameters, weights, seed)
+
+    def query_loss(
+        self, functional: FunctionalModel, adapted: Adapted, task: Any, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, State]:
+        """The loss of an adapted model on the query set, the prediction, and the state after."""
+        return functional.loss_on(
+            adapted.weights, adapted.state, task["query_x"], task["query_y"], training
+        )
+
+    @abc.abstractmethod
+    def task_gradient(
+        self, functional: FunctionalModel, learned: Sequence[tf.Tensor], task: Any
+    ) -> tuple[Outcome, list[tf.Tensor]]:
+        """What one task wants of the meta-parameters.
+
+        Args:
+            functional: the model.
+            learned: the meta-parameters, as `learned` gives them.
+            task: one task, as the start prepared it.
+
+        Returns:
+            How the task went, and the gradient in each tensor of `learned`.
+        """
+
+    # One outer step.
+
+    def meta_gradient(self, tasks: Tasks) -> tuple[TaskResult, list[tf.Tensor]]:
+        """The results and gradients of this rank's tasks, summed.
+
+        Args:
+            tasks: as the start prepared them.
+
+        Returns:
+            A `TaskResult`: `loss`, the sum of the meta-losses; `outputs`, the loss on the query
+            set [tasks] and the prediction [tasks, query examples, ...]; `sums`, the statistics, in
+            the order of `statistics`. And the sum of the gradients in each tensor of `learned`.
+            Where the tasks have weights, sums are weighted.
+        """
+        functional, learned = self.functional(), self.learned()
+        probe = functional.probe(example_spec(tasks["query_x"]))
+
+        def task_gradient(task):
+            outcome, gradients = self.task_gradient(functional, learned, task)
+            moved = [outcome.adapted.state[index] for index in probe.moving]
+            moved += self.remembered(outcome.adapted)
+            outputs = (outcome.query_loss, outcome.prediction)
+            weight = task.get("weight")
+            if weight is None:
+                return TaskResult(outcome.loss, outputs, moved), gradients
+            loss, *rest = (
+                tensor * tf.cast(weight, tensor.dtype)
+                for tensor in (outcome.loss, *moved, *gradients)
+            )
+            return TaskResult(loss, outputs, rest[: len(moved)]), rest[len(moved) :]
+
+        scalar = tf.TensorSpec([], learned[0].dtype)
+        signature = TaskResult(
+            scalar,
+            (scalar, probe.output),
+            [tf.TensorSpec(v.shape, v.dtype) for v in self.statistics(probe)],
+        )
+        return engine.sum_of_gradients(
+            task_gradient, learned, tasks, signature, self.vectorized, self.tasks_in_flight
+        )
+
+    def statistics(self, probe: Probe) -> list[keras.Variable]:
+        """The variables that are given the mean over the tasks of what each task leaves."""
+        moving = [self.model.non_trainable_variables[index] for index in probe.moving]
+        return [*moving, *self.memory]
+
+    def remembered(self, adapted: Adapted) -> list[tf.Tensor]:
+        """What a task leaves for the variables of `memory`; here nothing."""
+        return []
+
+    def train_step(self, tasks):
+        tasks = self.start.prepare(self, tasks, training=True)
+        result, gradients = self.meta_gradient(tasks)
+        losses, prediction = result.outputs
+        dtype = losses.dtype
+        # All that ranks have to tell each other in a step travels as one vector.
+        loss, count, weight, *rest = distributed.sum_over_ranks(
+            [
+                tf.reduce_sum(losses),
+                tf.cast(tf.size(losses), dtype),
+                tf.reduce_sum(tf.cast(tasks.get("weight", tf.ones_like(losses)), dtype)),
+                *result.sums,
+                *gradients,
+            ]
+        )
+        means = [total / tf.cast(weight, total.dtype) for total in rest]
+        statistics = self.statistics(self.functional().probe(example_spec(tasks["query_x"])))
+        for variable, mean in zip(statistics, means[: len(statistics)], strict=True):
+            variable.assign(mean)
+        self.optimizer.apply_gradients(
+            zip(means[len(statistics) :], self.trainable_variables, strict=True)
+        )
+        # Each rank takes an equal share of the loss of all, so that their states add up to it.
+        return self.measure(loss / count, tasks["query_y"], prediction, count / distributed.size())
+
+    def adapted_predictions(self, tasks: Tasks, steps: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """How each task's query set is predicted after 0, 1, ... `steps` inner steps.
+
+        Args:
+            tasks: this rank's tasks.
+            steps: the number of inner steps.
+
+        Returns:
+            The losses [tasks, steps + 1] and the predictions
+            [tasks, steps + 1, query examples, ...].
+        """
+        functional, learned = self.functional(), self.learned()
+
+        def task_function(task):
+            results = [
+                self.query_loss(functional, adapted, task, training=False)[:2]
+                for adapted in self.adapt_task(functional, self.meta(learned, task), task, steps)
+            ]
+            losses, predictions = zip(*results, strict=True)
+            return tf.stack(losses), tf.stack(predictions)
+
+        return self.for_each(task_function, self.start.prepare(self, tasks))
+
+    def adaptation(self, tasks: Tasks, steps: int) -> Callable[[Tasks], Any]:
+        """`adapted_predictions` as one graph for all tasks of a kind.
+
+        Args:
+            tasks: `tf.TensorSpec`s with a leading task axis.
+            steps: the number of inner steps.
+        """
+        key = steps, self.loss  # which another `compile` may have changed
+        if key not in self._adaptations:
+            self._adaptations[key] = tf.function(
+                lambda tasks: self.adapted_predictions(tasks, steps), autograph=False
+            )
+        return self._adaptations[key].get_concrete_function(tasks)
+
+    def test_step(self, tasks):
+        losses, predictions = self.adapted_predictions(tasks, self.test_inner_steps)
+        return self.measure(losses[:, -1], tasks["query_y"], predictions[:, -1])
+
+    # What starts, signatures and routings ask of a learner.
+
+    def shared_variables(self) -> list[keras.Variable]:
+        """The model's trainable variables, then those of the update rule."""
+        return [*self.model.trainable_variables, *self.update_rule.trainable_variables]
+
+    def learned(self) -> list[tf.Tensor]:
+        """The present values of the meta-parameters."""
+        return [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
+
+    def meta(self, learned: Sequence[tf.Tensor], task: Any) -> Meta:
+        """What one task begins with, given the meta-parameters."""
+        return self.split(self.start.of(learned, task))
+
+    def split(self, tensors: Sequence[tf.Tensor]) -> Meta:
+        """Tensors in the place of `shared_variables` as initial weights and rule parameters."""
+        count = len(self.model.trainable_variables)
+        return Meta(list(tensors[:count]), list(tensors[count:]))
+
+    def functional(self) -> FunctionalModel:
+        """The model as a pure function, with the compiled loss.
+
+        Raises:
+            ArgumentError: there is no loss, or the update rule cannot do with it.
+        """
+        if not self.compiled or self.loss is None:
+            raise ArgumentError("loss", None, "compile the learner with a loss first.")
+        loss = keras.losses.get(self.loss)
+        self.update_rule.check(loss)
+        return FunctionalModel(self.model, loss)
+
+    def objective(
+        self,
+        functional: FunctionalModel,
+        task: Any,
+        parts: Sequence[str] = ("support",),
+        state: State | None = None,
+        whole: Callable[[Any], Any] = list,
+    ) -> Objective:
+        """The objective of one task.
+
+        Args:
+            functional: the model.
+            task: one task.
+            parts: which of its examples, of `"support"` and `"query"`.
+            state: of the model; by default as a task begins.
+            whole: maps the weights that the objective takes to all weights of the model.
+        """
+        x, y = (tf.concat([task[f"{part}_{n}"] for part in parts], axis=0) for n in "xy")
+        state = self.task_state(functional, task) if state is None else state
+        return functional.objective(state, x, y, whole)
+
+    def log_evidence(
+        self,
+        functional: FunctionalModel,
+        meta: Meta,
+        task: Any,
+        parts: Sequence[str] = ("support",),
+    ) -> tf.Tensor | None:
+        """The log evidence of one task before any step, see `UpdateRule.log_evidence`."""
+        objective = self.objective(functional, task, parts, whole=self._completed(meta))
+        return self.update_rule.log_evidence(meta.parameters, objective, self._adapting(meta))
+
+    def task_state(self, functional: FunctionalModel, task: Any) -> State:
+        """The model's other variables as a task begins: with random generators of its own.
+
+        Raises:
+            ArgumentError: the model has random layers, and the task no seed.
+        """
+        state = functional.state()
+        if not functional.seeds:
+            return state
+        if "seed" not in task:
+            raise ArgumentError(
+                "seed",
+                "missing",
+                "the model has random layers; give each task of a meta-batch a seed [tasks, 2].",
+            )
+        return functional.seeded(state, task["seed"])
+
+    def for_each(self, function: Callable[[Any], Any], tasks: Any) -> Any:
+        """Runs a function of one task for each task, as the learner is told to run tasks."""
+        return engine.for_each(function, tasks, self.vectorized, self.tasks_in_flight)
+
+    # The model that a task is given.
+
+    def to_keras(self, adapted: Adapted, x: Any) -> keras.Model:
+        """An ordinary Keras model of an adapted one.
+
+        Args:
+            adapted: its weights and state.
+            x: an example.
+        """
+        return keras_support.copy_with(self.model, x, adapted.weights, adapted.state)
+
+    def adapt(self, x, y, inner_steps: int | None = None, seed: int = 0) -> keras.Model:
+        """Adapts to one task and gives back an ordinary Keras model of it.
+
+        Args:
+            x: support examples [examples, ...].
+            y: their labels, as the loss takes them.
+            inner_steps: `test_inner_steps` by default.
+            seed: makes the draws of random layers during the inner steps.
+
+        Returns:
+            A model of the same architecture as `self.model`, not compiled, with weights of its
+            own: it predicts, saves and exports as any Keras model.
+        """
+        steps = self.test_inner_steps if inner_steps is None else inner_steps
+        x, y = np.asarray(x), np.asarray(y)
+        if not self.built:
+            self.build(x.shape)
+        functional, learned = self.functional(), self.learned()
+
+        @tf.function(autograph=False)
+        def last(x, y):
+            task = {"support_x": x, "support_y": y, "seed": tf.constant([seed, 0])}
+            alone = self.start.prepare(self, {name: tensor[None] for name, tensor in task.items()})
+            task = {name: tensor[0] for name, tensor in alone.items()}
+            *_, adapted = self.adapt_task(functional, self.meta(learned, task), task, steps)
+            return adapted
+
+        return self.to_keras(last(tf.convert_to_tensor(x), tf.convert_to_tensor(y)), x[:1])
+
+    # What Keras asks of a model.
+
+    def build_parts(self) -> None:
+        """Builds the update rule and the start, once the model is built."""
+        if not self.update_rule.built:
+            variables = self.model.trainable_variables
+            self.update_rule.build([list(variables[place].shape) for place in self.adapting()])
+        if not self.start.built:
+            self.start.make_variables(self.shared_variables())
+        self.built = True
+
+    @property
+    def trainable_variables(self):
+        return self.start.meta_parameters(self.shared_variables())
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+            "inner_learning_rate": self.inner_learning_rate,
+            "inner_steps": self.inner_steps,
+            "first_order": self.first_order,
+            "test_inner_steps": self.test_inner_steps,
+            "tasks_in_flight": self.tasks_in_flight,
+            "vectorized": self.vectorized,
+            "update_rule": keras.saving.serialize_keras_object(self.update_rule),
+            "start": keras.saving.serialize_keras_object(self.start),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("model", "update_rule", "start"):
+            config[name] = keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+        return cls(**config)
