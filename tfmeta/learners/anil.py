@@ -31,12 +31,18 @@ class ANIL(MAML):
         super().__init__(model, **kwargs)
 
     def adapting(self):
-        layers = [layer for layer in self.model._flatten_layers() if layer.trainable_variables]
+        layers = self.model._flatten_layers(include_self=False)
+        layers = [layer for layer in layers if layer.trainable_variables]
         leaves = [layer for layer in layers if not list(layer._flatten_layers(include_self=False))]
         chosen = leaves[-1:] if self.head is None else self._named(layers)
         moving = {id(variable) for layer in chosen for variable in layer.trainable_variables}
         variables = self.model.trainable_variables
-        return [place for place, variable in enumerate(variables) if id(variable) in moving]
+        places = [place for place, variable in enumerate(variables) if id(variable) in moving]
+        if not places:
+            raise ArgumentError(
+                "model", self.model.name, "it has no layer with trainable weights; give it a head."
+            )
+        return places
 
     def _named(self, layers):
         by_name = {layer.name: layer for layer in layers}

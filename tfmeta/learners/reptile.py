@@ -84,6 +84,12 @@ class Reptile(FewShotLearner):
             raise ArgumentError(
                 "inner_batch", self.inner_batch, f"a task has {examples} examples; lower it."
             )
+        if "seed" not in task:
+            raise ArgumentError(
+                "seed",
+                "missing",
+                "inner batches are drawn by it; give each task of a meta-batch a seed [tasks, 2].",
+            )
         # Passes over all examples, each in an order of its own; a batch may reach into the next.
         first = step * self.inner_batch
         last = first + self.inner_batch
