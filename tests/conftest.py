@@ -76,7 +76,8 @@ def horovodrun():
 def learned(request, horovodrun, tmp_path_factory):
     """What so many ranks of the module's PROGRAM leave: arrays with a leading rank axis, by name.
 
-    The program is given the file to write; each number of ranks is started once.
+    The program is given the file to write, in the folder `path`; each number of ranks is started
+    once.
     """
 
     @functools.cache
@@ -85,7 +86,7 @@ def learned(request, horovodrun, tmp_path_factory):
         finished = horovodrun(ranks, [request.module.PROGRAM, path])
         assert finished.returncode == 0, finished.stderr
         with np.load(path) as results:
-            return dict(results)
+            return {**results, "path": path.parent}
 
     return learned
 

@@ -75,7 +75,7 @@ def test_meta_gradient_is_that_worked_out_by_hand(float64):
 )
 def test_what_the_user_names_adapts(float64, head, moved):
     tasks, model = regression(), network()
-    learner = tfmeta.ANIL(model, head, inner_learning_rate=ALPHA)
+    learner = tfmeta.ANIL(model, ALPHA, head=head)
     learner.compile(loss="mse")
     adapted = learner.adapt(tasks["support_x"][0], tasks["support_y"][0])
     changed = [
@@ -96,9 +96,9 @@ def test_the_head_may_lie_in_a_model_within():
     inner = keras.Sequential([keras.Input([FEATURES]), keras.layers.Dense(1, name="inner_head")])
     model = keras.Sequential([keras.Input([INPUTS]), keras.layers.Dense(FEATURES), inner])
     assert tfmeta.ANIL(model).adapting() == [2, 3]
-    assert tfmeta.ANIL(model, ["inner_head"]).adapting() == [2, 3]
+    assert tfmeta.ANIL(model, head=["inner_head"]).adapting() == [2, 3]
 
 
 def test_a_layer_that_is_not_there_is_refused():
     with pytest.raises(tfmeta.ArgumentError, match="head=neck: the layers with .* are body, head"):
-        tfmeta.ANIL(network(), ["neck"])
+        tfmeta.ANIL(network(), head=["neck"])

@@ -19,16 +19,26 @@ class ANIL(MAML):
 
     Args:
         model: see `MAML`.
+        inner_learning_rate: the rate of the inner steps; the head alone needs a larger one than all
+            weights do.
+        inner_steps: the number of inner steps in training.
         head: the names of the layers that adapt; None for the last layer with weights.
-        **kwargs: of `MAML`. The head alone needs a larger inner rate than all weights do.
+        **kwargs: of `MAML`.
 
     Raises:
         ArgumentError: the model has no such layer, or it has no trainable weights.
     """
 
-    def __init__(self, model: keras.Model, head: Sequence[str] | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        model: keras.Model,
+        inner_learning_rate: float = 0.01,
+        inner_steps: int = 1,
+        head: Sequence[str] | None = None,
+        **kwargs: Any,
+    ):
         self.head = None if head is None else list(head)
-        super().__init__(model, **kwargs)
+        super().__init__(model, inner_learning_rate, inner_steps, **kwargs)
 
     def adapting(self):
         layers = self.model._flatten_layers(include_self=False)
@@ -54,4 +64,5 @@ class ANIL(MAML):
         return [by_name[name] for name in self.head]
 
     def get_config(self):
-        return {**super().get_config(), "head": self.head}
+        head = None if self.head is None else list(self.head)
+        return {**super().get_config(), "head": head}
