@@ -21,6 +21,7 @@ _PUBLIC = {
     "Sinusoids": "tfmeta.tasks.sinusoid",
     "SixFamilies": "tfmeta.tasks.six_families",
     "TaskSource": "tfmeta.tasks.source",
+    "TaskSpec": "tfmeta.tasks.spec",
     "UpdateRule": "tfmeta.updates.base",
     "distributed": "tfmeta.distributed",
     "evaluate": "tfmeta.evaluation.few_shot",

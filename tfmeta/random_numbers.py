@@ -1,10 +1,10 @@
 """Random numbers for many tasks at once, each task with a seed of its own.
 
-TensorFlow's stateless random functions take one seed a call, so a meta-batch of tasks would need
-a call for every task and draw; that cost several times the rest of episode sampling. Here the
-numbers of all tasks come out of a few elementwise operations on integers: each task has its own
-stream of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
-The bits depend on the seed alone, not on device, TensorFlow version or number of tasks.
+TensorFlow's stateless random functions take one seed per call, so a meta-batch would need a call
+for every task and draw. That took several times as long as the rest of episode sampling. Here a few
+elementwise integer operations draw for all tasks: each task has its own stream of SplitMix64
+(Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"). The bits depend on the
+seed alone, not on the device, the TensorFlow version or the number of tasks.
 """
 
 import math
@@ -20,22 +20,24 @@ def fold_in(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
 
     Args:
         seeds: int32 `[..., 2]`.
-        number: whole numbers, 0 or more, of a shape that broadcasts with `seeds.shape[:-1]`.
+        number: integers of at least 0, of a shape that broadcasts with `seeds.shape[:-1]`.
 
     Returns:
-        int32 `[..., 2]`, unrelated for different seeds or numbers.
+        int32 `[..., 2]`. Different seeds or numbers give unrelated seeds.
     """
     bits = _bits(seeds, number)
     halves = tf.stack([bits, tf.bitwise.right_shift(bits, _unsigned(32))], axis=-1)
     return tf.cast(tf.cast(tf.bitwise.bitwise_and(halves, _unsigned(_HALF)), tf.int64), tf.int32)
 
 
-def uniform(seeds: tf.Tensor, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0):
-    """Numbers spread evenly over [low, high), independent of one another.
+def uniform(
+    seeds: tf.Tensor, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0
+) -> tf.Tensor:
+    """Draws independent numbers from the uniform distribution over [low, high).
 
     Args:
         seeds: int32 `[..., 2]`.
-        shape: the shape of what each seed gives.
+        shape: shape of the numbers of each seed.
         low: lower bound.
         high: upper bound.
 
@@ -47,40 +49,40 @@ def uniform(seeds: tf.Tensor, shape: tuple[int, ...], low: float = 0.0, high: fl
     for length in shape:
         size *= length
     bits = _bits(seeds, tf.reshape(tf.range(size, dtype=tf.int64), shape))
-    # The upper 53 bits are as many as a float64 holds without rounding.
+    # A float64 holds 53 bits without rounding.
     fractions = tf.cast(tf.bitwise.right_shift(bits, _unsigned(11)), tf.float64)
     return low + (high - low) * 2.0**-53 * fractions
 
 
 def normal(seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Numbers of the standard normal distribution, independent of one another (Box and Muller).
+    """Draws independent numbers from the standard normal distribution (Box and Muller 1958).
 
     Args:
         seeds: int32 `[..., 2]`.
-        shape: the shape of what each seed gives.
+        shape: shape of the numbers of each seed.
 
     Returns:
         float64 `[..., *shape]`.
     """
     first, second = tf.unstack(uniform(seeds, (2, *shape)), axis=-1 - len(shape))
-    # The logarithm needs what is above 0, and the draws are below 1.
+    # Draws are below 1, so the logarithm gets numbers above 0.
     return tf.sqrt(-2.0 * tf.math.log(1.0 - first)) * tf.cos(2.0 * math.pi * second)
 
 
 def choose(seeds: tf.Tensor, population: tf.Tensor | int, count: int) -> tf.Tensor:
-    """Chooses `count` different whole numbers below `population`, in random order.
+    """Draws `count` different integers from 0 to `population - 1`, in random order.
 
     Args:
         seeds: int32 `[..., 2]`.
-        population: at least `count`; one for all, or one for each seed, `[...]`.
-        count: how many to choose.
+        population: at least `count`: one for all seeds, or one for each, `[...]`.
+        count: number of integers for each seed.
 
     Returns:
         int64 `[..., count]`.
     """
     draws, order = tf.unstack(uniform(seeds, (2, count)), axis=-2)
     population = tf.cast(population, tf.int64)
-    # Floyd's sampling: its work grows with `count`, not with the size of the population.
+    # Floyd's sampling: the work grows with `count`, not with the size of the population.
     chosen = tf.zeros_like(draws[..., :0], tf.int64)
     for i in range(count):
         last = population - count + i
@@ -88,7 +90,7 @@ def choose(seeds: tf.Tensor, population: tf.Tensor | int, count: int) -> tf.Tens
         taken = tf.reduce_any(chosen == draw[..., None], axis=-1)
         draw = tf.where(taken, last, draw)
         chosen = tf.concat([chosen, draw[..., None]], axis=-1)
-    # Floyd gives every set the same chance but not every order: large numbers tend to come late.
+    # All sets are equally likely, but not all orders: large numbers tend to come late.
     return tf.gather(chosen, tf.argsort(order), axis=-1, batch_dims=order.shape.rank - 1)
 
 
@@ -97,15 +99,15 @@ def _unsigned(number: tf.Tensor | int) -> tf.Tensor:
 
 
 def _bits(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
-    """The 64 bits, uint64 `[...]`, that each seed's stream has at place `number`."""
-    # Arithmetic rather than tf.bitcast, which tf.vectorized_map cannot run.
+    """The 64 bits, uint64 `[...]`, at position `number` of each seed's stream."""
+    # Arithmetic instead of tf.bitcast, which tf.vectorized_map cannot run.
     low, high = tf.unstack(tf.bitwise.bitwise_and(tf.cast(seeds, tf.int64), _HALF), axis=-1)
     seed = _unsigned(low) + tf.bitwise.left_shift(_unsigned(high), _unsigned(32))
-    return _mixed(seed + (_unsigned(number) + 1) * tf.constant(_GOLDEN, tf.uint64))
+    return _output(seed + (_unsigned(number) + 1) * tf.constant(_GOLDEN, tf.uint64))
 
 
-def _mixed(state: tf.Tensor) -> tf.Tensor:
-    """SplitMix64's output function, uint64 to uint64, one to one."""
+def _output(state: tf.Tensor) -> tf.Tensor:
+    """The output function of SplitMix64, a bijection of uint64."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         state = tf.bitwise.bitwise_xor(
             state, tf.bitwise.right_shift(state, tf.constant(shift, tf.uint64))

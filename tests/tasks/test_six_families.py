@@ -14,7 +14,7 @@ def tasks():
 
 
 def points(tasks, family):
-    chosen = tasks["family"] == SixFamilies.names.index(family)
+    chosen = tasks["family"] == SixFamilies.spec.families.index(family)
     x, y = (
         np.concatenate([tasks[f"support_{name}"], tasks[f"query_{name}"]], axis=1)[chosen]
         for name in "xy"

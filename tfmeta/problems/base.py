@@ -5,12 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmeta.tasks.source import TaskSource
+from tfmeta.tasks.addressed import AddressedSource
 
 Weights = list[tf.Tensor]
 
 
-class Problems(TaskSource):
+class Problems(AddressedSource):
     """A family of optimization problems (optimizees), endless and addressed as tasks are.
 
     All problems of a family have weights of the same shapes, so that one graph serves them all and

@@ -1,32 +1,35 @@
-"""Classification tasks: a few classes, a few examples of each."""
+"""Classification tasks: a few classes, and a few examples of each."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfmeta import random_numbers
+from tfmeta.checks import check_count
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 from tfmeta.tasks.source import TaskSource
+from tfmeta.tasks.spec import TaskSpec
 
 
 class Episodes(TaskSource):
     """N-way, k-shot episodes over image classes (Vinyals et al. 2016).
 
-    A task has `ways` different classes, labeled 0 to ways - 1 in the order drawn, and of each
-    class `shots` examples in its support and `queries` others in its query; both are ordered class
-    by class. Pixels are float32 in [0, 1], shape `[tasks, ways * shots, height, width, channels]`.
+    A task has `ways` different classes, labeled 0 to `ways - 1` in the order drawn. The support set
+    has `shots` examples of each class, the query set `queries` others. Both are ordered class by
+    class. Pixels are float32 in [0, 1], shape `[tasks, ways * shots, height, width, channels]` in
+    the support set; labels are int32 `[tasks, ways * shots]`.
 
     Args:
-        classes: the classes to draw from; they may have different numbers of images.
-        ways: classes in a task.
-        shots: support examples of each class.
-        queries: query examples of each class.
+        classes: the classes to draw from. They may have different numbers of images.
+        ways: number of classes in a task, at least 2.
+        shots: number of support examples of each class.
+        queries: number of query examples of each class.
         seed: seed of the tasks.
-        invert: show 255 - pixel instead, so that ink on paper is bright on black, as MAML's public
-            code has it for Omniglot.
+        invert: whether to show 255 - pixel, so that ink on paper is bright on black, as in MAML's
+            public code for Omniglot.
 
     Raises:
-        ArgumentError: if the classes cannot give such a task.
+        ArgumentError: an argument is out of range, or there are too few classes or images.
     """
 
     def __init__(
@@ -39,14 +42,14 @@ class Episodes(TaskSource):
         invert: bool = False,
     ):
         super().__init__(seed)
-        for name, value, least in (("ways", ways, 2), ("shots", shots, 1), ("queries", queries, 1)):
-            if type(value) is not int or value < least:
-                raise ArgumentError(name, value, f"give a whole number of at least {least}")
+        self.ways = check_count("ways", ways, least=2)
+        self.shots = check_count("shots", shots)
+        self.queries = check_count("queries", queries)
         if ways > len(classes):
             raise ArgumentError(
                 "ways",
                 ways,
-                f"there are only {len(classes)} classes to draw from; lower ways or add classes",
+                f"there are only {len(classes)} classes to draw from; lower ways or add classes.",
             )
         fewest = int(np.argmin(classes.counts))
         if classes.counts[fewest] < shots + queries:
@@ -55,11 +58,16 @@ class Episodes(TaskSource):
                 shots,
                 f"with {queries} queries a class needs {shots + queries} images, and class "
                 f"'{classes.names[fewest]}' has {classes.counts[fewest]}; lower shots or queries, "
-                "or leave the class out",
+                "or leave the class out.",
             )
-        self.ways, self.shots, self.queries = ways, shots, queries
-        # Tensors made here are captured by the graphs that sample from them, once for all of them;
-        # constants inside a graph would be copied, and may not exceed 2 GB.
+        self.spec = TaskSpec(
+            tf.TensorSpec(classes.image_shape),
+            tf.TensorSpec([], tf.int32),
+            outputs=ways,
+            kind="classification",
+        )
+        # Graphs capture tensors that are made outside of them. Constants inside a graph would be
+        # copied, and may not exceed 2 GB.
         with tf.init_scope(), tf.device("CPU"):
             self._images = tf.constant(255 - classes.images if invert else classes.images)
             self._counts = tf.constant(classes.counts)
@@ -82,7 +90,7 @@ class Episodes(TaskSource):
         }
 
     def _examples(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Pixels and labels of the images in these rows, `[tasks, ways, examples]`."""
+        """Pixels and labels of the images in rows `[tasks, ways, examples]`."""
         tasks, examples = tf.shape(rows)[0], rows.shape[2]
         pixels = tf.gather(self._images, tf.reshape(rows, [tasks, self.ways * examples]))
         labels = tf.repeat(tf.range(self.ways), examples)

@@ -1,32 +1,30 @@
-"""What regression tasks have in common: points of a function, shared out."""
+"""What regression tasks have in common: points of a function, split into support and query."""
 
 import tensorflow as tf
 
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_count
 from tfmeta.tasks.source import TaskSource
 
 
 class Regression(TaskSource):
-    """A source whose tasks are points of functions, some to learn from and some to predict.
+    """A source whose tasks are points of functions.
 
     Args:
-        shots: support points.
-        queries: query points.
+        shots: number of support points.
+        queries: number of query points.
         seed: seed of the tasks.
 
     Raises:
-        ArgumentError: if `shots` or `queries` is not a whole number of at least 1.
+        ArgumentError: `shots` or `queries` is not a whole number of at least 1.
     """
 
     def __init__(self, shots: int, queries: int, seed: int = 0):
         super().__init__(seed)
-        for name, value in (("shots", shots), ("queries", queries)):
-            if type(value) is not int or value < 1:
-                raise ArgumentError(name, value, "give a whole number of at least 1")
-        self.shots, self.queries = shots, queries
+        self.shots = check_count("shots", shots)
+        self.queries = check_count("queries", queries)
 
-    def shared_out(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Support and query sets, float32, of points `[tasks, shots + queries, ...]`."""
+    def support_and_query(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Splits points `[tasks, shots + queries, ...]` into the two sets, in float32."""
         x, y = tf.cast(x, tf.float32), tf.cast(y, tf.float32)
         return {
             "support_x": x[:, : self.shots],

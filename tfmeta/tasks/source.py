@@ -1,100 +1,57 @@
-"""Where tasks come from: any task of a source can be made anywhere from its address."""
+"""Sources of few-shot tasks."""
 
 import abc
+import functools
 
 import tensorflow as tf
 
-from tfmeta import random_numbers
-from tfmeta.distributed import share
-from tfmeta.errors import ArgumentError
+from tfmeta.tasks.addressed import AddressedSource
+from tfmeta.tasks.spec import TaskSpec
 
 
-class TaskSource(abc.ABC):
-    """An endless supply of tasks, addressed by (seed, step, index in the meta-batch).
+class TaskSource(AddressedSource):
+    """An endless supply of few-shot tasks, each with a support set and a query set.
 
-    The same address gives the same task, whichever process makes it and however a meta-batch is
-    split over ranks; so nothing needs to be saved to go on where a run has stopped. A subclass
-    says how tasks are made from their seeds.
+    A subclass implements `tasks`. If labels are class numbers, it also sets `self.spec` in its
+    constructor, because labels do not tell the number of classes:
+
+        class Parity(tfmeta.TaskSource):
+            def __init__(self, seed=0):
+                super().__init__(seed)
+                self.spec = tfmeta.TaskSpec.traced(self.tasks, outputs=2)
+
+            def tasks(self, seeds):
+                ...
 
     Args:
-        seed: the seed of the source; sources with different seeds give unrelated tasks.
+        seed: the seed of the source. Sources with different seeds give unrelated tasks.
 
     Raises:
-        ArgumentError: if the seed is not a whole number from 0 to 2**63 - 1.
+        ArgumentError: `seed` is not a whole number from 0 to 2**63 - 1.
     """
-
-    def __init__(self, seed: int = 0):
-        if type(seed) is not int or not 0 <= seed < 2**63:
-            raise ArgumentError("seed", seed, "give a whole number from 0 to 2**63 - 1")
-        self.seed = seed
 
     @abc.abstractmethod
     def tasks(self, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Makes one task for each seed, within a graph.
+        """Makes one task from each seed, within a graph.
 
-        A task may depend on its own seed only, never on its place or on the other tasks;
-        `random_numbers` draws accordingly.
+        A task depends on its own seed alone, not on its place or on the other tasks. The functions
+        of `random_numbers` draw that way.
 
         Args:
             seeds: int32 `[tasks, 2]`.
 
         Returns:
-            support_x `[tasks, support, ...]` float32, support_y `[tasks, support]` int32 class
-            numbers (or, for regression, `[tasks, support, outputs]` float32), and query_x and
-            query_y alike.
+            `support_x`, float32 `[tasks, support examples, ...]`; `support_y`, class numbers,
+            int32 `[tasks, support examples]`, or target values, float32
+            `[tasks, support examples, outputs]`; `query_x` and `query_y` alike. Optionally
+            `family`, int32 `[tasks]`, the index of each task's family in `spec.families`.
         """
 
-    def batch(
-        self, step: tf.Tensor | int, first: tf.Tensor | int, last: tf.Tensor | int
-    ) -> dict[str, tf.Tensor]:
-        """The tasks first, first + 1, ..., last - 1 of the meta-batch of a step.
-
-        Returns:
-            What `tasks` returns, and seed `[tasks, 2]` int32, the seeds of the tasks.
-        """
-        seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
-        seeds = random_numbers.fold_in(random_numbers.fold_in(seed, step), tf.range(first, last))
-        return {**self.tasks(seeds), "seed": seeds}
-
-    def batches(
-        self,
-        meta_batch: int,
-        first_step: int = 0,
-        steps: int | None = None,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> tf.data.Dataset:
-        """One rank's share of the meta-batches of consecutive steps.
-
-        Args:
-            meta_batch: the number of tasks of a step, of all ranks together.
-            first_step: the step of the first element.
-            steps: the number of steps; None for no end.
-            rank: which rank's share.
-            ranks: among how many ranks a meta-batch is split; see `share`.
-
-        Returns:
-            A data set whose element number i is what `batch` returns for step first_step + i.
+    @functools.cached_property
+    def spec(self) -> TaskSpec:
+        """The specification of the tasks; by default derived from a trace of `tasks`.
 
         Raises:
-            ArgumentError: if `meta_batch` is not a whole number of at least 1, or is smaller
-                than `ranks`.
+            ArgumentError: labels are class numbers, and the source has not set `self.spec`.
         """
-        if type(meta_batch) is not int or meta_batch < 1:
-            raise ArgumentError("meta_batch", meta_batch, "give a whole number of at least 1")
-        if meta_batch < ranks:
-            raise ArgumentError(
-                "meta_batch",
-                meta_batch,
-                f"each of the {ranks} ranks needs a task; raise it to {ranks} or start fewer ranks",
-            )
-        mine = share(meta_batch, rank, ranks)
-        counter = tf.data.Dataset.counter(first_step)
-        if steps is not None:
-            counter = counter.take(steps)
-        batches = counter.map(lambda step: self.batch(step, mine.start, mine.stop)).prefetch(2)
-        options = tf.data.Options()
-        # There is nothing to tune, and whoever lets go of an iterator would wait for the tuner to
-        # wake up: it sleeps twice as long each time, for seconds after a few.
-        options.autotune.enabled = False
-        return batches.with_options(options)
+        return TaskSpec.traced(self.tasks)
