@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tfmeta.data.folder import load_folder
+from tfmeta.data.loader import LoadOptions
 from tfmeta.data.npz import load_npz
 from tfmeta.data.splits import split_classes
 from tfmeta.errors import ArgumentError
@@ -22,9 +23,9 @@ def draw(tmp_path):
     return save
 
 
-def refused(path, problem, argument="dataset", **arguments):
+def refused(path, problem, argument="dataset"):
     with pytest.raises(ArgumentError) as refusal:
-        load_folder(str(path), **arguments)
+        load_folder(str(path))
     assert refusal.value.argument == argument
     assert problem in refusal.value.problem
     assert ";" in refusal.value.problem  # what is wrong; what to do
@@ -96,17 +97,17 @@ def test_hidden_and_other_files_are_passed_over(tmp_path, draw):
 def test_colors_and_sizes_may_be_mixed_if_resized(tmp_path, draw):
     draw("a/1.png", 50, size=(8, 4))
     draw("b/1.png", (10, 20, 30), size=(5, 9))
-    classes = load_folder(str(tmp_path), image_size=6)
+    classes = load_folder(str(tmp_path), LoadOptions(6))
     assert classes.image_shape == (6, 6, 3)
     assert classes.images[:, 3, 3].tolist() == [[50, 50, 50], [10, 20, 30]]
-    assert load_folder(str(tmp_path), image_size=6, channels=1).image_shape == (6, 6, 1)
+    assert load_folder(str(tmp_path), LoadOptions(6, 1)).image_shape == (6, 6, 1)
     refused(tmp_path, "different sizes, from 5x9 to 8x4", argument="image_size")
 
 
 def test_grey_images_stored_in_color_have_one_channel(tmp_path, draw):
     draw("a/1.png", (7, 7, 7))
     assert load_folder(str(tmp_path)).image_shape == (4, 4, 1)
-    assert load_folder(str(tmp_path), channels=3).image_shape == (4, 4, 3)
+    assert load_folder(str(tmp_path), LoadOptions(channels=3)).image_shape == (4, 4, 3)
 
 
 def test_missing_and_empty_folders(tmp_path):
@@ -144,7 +145,7 @@ def test_omniglot_is_that_of_the_array(tmp_path, shared_data):
         for name in archive.namelist():
             if name.split("/")[1] in alphabets:
                 archive.extract(name, tmp_path)
-    classes = load_folder(str(tmp_path), image_size=28)
+    classes = load_folder(str(tmp_path), LoadOptions(28))
     array = load_npz(str(shared_data("omniglot_background_28.npz")))
     same = array.subset([i for i, name in enumerate(array.names) if name.startswith(alphabets)])
     assert classes.names == same.names

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfmeta.data.folder import load_folder
+from tfmeta.data.loader import LoadOptions
 from tfmeta.data.npz import load_npz
 from tfmeta.data.splits import split_classes
 from tfmeta.data.tfds import load_tfds
@@ -43,7 +44,7 @@ def prepared(tmp_path):
 
 def test_labels_become_classes_sorted_by_name(prepared):
     data_dir = prepared(["b", "a", "unused"], train=[("a", 1), ("b", 2), ("a", 3)])
-    classes = load_tfds("made", data_dir=data_dir)
+    classes = load_tfds("made", LoadOptions(data_dir=data_dir))
     assert classes.names == ("a", "b") and classes.counts.tolist() == [2, 1]
     assert classes.images[:, 0, 0, 0].tolist() == [1, 3, 2]
     assert classes.image_shape == (6, 6, 1)
@@ -52,26 +53,26 @@ def test_labels_become_classes_sorted_by_name(prepared):
 def test_splits_of_images_are_put_together(prepared):
     pairs = [("a", 1), ("b", 2)]
     data_dir = prepared(["a", "b"], train=pairs, test=pairs, small=pairs)
-    classes = load_tfds("made", data_dir=data_dir)
+    classes = load_tfds("made", LoadOptions(data_dir=data_dir))
     assert classes.counts.tolist() == [2, 2] and classes.split is None
 
 
 def test_splits_of_classes_are_kept(prepared):
     data_dir = prepared(["a", "b"], train=[("b", 1)], validation=[("a", 2)])
-    classes = load_tfds("made", data_dir=data_dir)
+    classes = load_tfds("made", LoadOptions(data_dir=data_dir))
     assert classes.split == ("validation", "train")
 
 
 def test_color_and_size(prepared):
     data_dir = prepared(["a"], channels=3, size=(8, 10), train=[("a", (10, 20, 30))])
-    classes = load_tfds("made", image_size=5, data_dir=data_dir)
+    classes = load_tfds("made", LoadOptions(5, data_dir=data_dir))
     assert classes.image_shape == (5, 5, 3) and classes.images[0, 2, 2].tolist() == [10, 20, 30]
-    assert load_tfds("made", 5, data_dir, channels=1).image_shape == (5, 5, 1)
+    assert load_tfds("made", LoadOptions(5, 1, data_dir)).image_shape == (5, 5, 1)
 
 
 def refused(name, problem, data_dir):
     with pytest.raises(ArgumentError) as refusal:
-        load_tfds(name, data_dir=str(data_dir))
+        load_tfds(name, LoadOptions(data_dir=str(data_dir)))
     assert (refusal.value.argument, refusal.value.value) == ("dataset", f"tfds:{name}")
     assert problem in refusal.value.problem
     assert ";" in refusal.value.problem  # what is wrong; what to do
@@ -102,8 +103,8 @@ def test_omniglot_is_the_same_from_all_sources(tmp_path, shared_data):
     array = load_npz(str(shared_data("omniglot_background_28.npz")))
     with zipfile.ZipFile(shared_data("omniglot_images_background.zip")) as archive:
         archive.extractall(tmp_path)
-    folder = load_folder(str(tmp_path), image_size=28)
-    prepared = load_tfds("omniglot", 28, data_dir=str(shared_data("tfds")))
+    folder = load_folder(str(tmp_path), LoadOptions(28))
+    prepared = load_tfds("omniglot", LoadOptions(28, data_dir=str(shared_data("tfds"))))
     assert folder.names == array.names == prepared.names
     np.testing.assert_array_equal(folder.images, array.images)
     assert (prepared.counts == 20).all()

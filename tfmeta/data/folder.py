@@ -1,4 +1,4 @@
-"""Image classes from a folder: every directory that holds images is a class."""
+"""Image classes from a folder, in which every directory with images is a class."""
 
 import concurrent.futures
 import os
@@ -8,11 +8,12 @@ import numpy as np
 
 from tfmeta.data import pictures
 from tfmeta.data.image_classes import ImageClasses, merged
+from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
 from tfmeta.errors import ArgumentError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
-# Names of top folders that are splits; the last two are those of the Omniglot archives.
+# Names of top folders that are splits. The last two are those of the Omniglot archives.
 _SPLIT_FOLDERS = {
     "train": "train",
     "val": "validation",
@@ -23,29 +24,26 @@ _SPLIT_FOLDERS = {
 }
 
 
-def load_folder(
-    path: str, image_size: int | None = None, channels: int | None = None
-) -> ImageClasses:
+@loader("PATH")
+def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     """Reads image classes, sorted by name, from a folder.
 
-    Every directory that holds PNG, JPEG, BMP or GIF files directly is a class, named by its path
-    below the folder, such as "Greek/character01"; its images are in the order of their file names.
-    Hidden files and files of other kinds are passed over.
+    Every directory with PNG, JPEG, BMP or GIF files in it is a class. Its name is its path below
+    the folder, such as "Greek/character01". Images are in the order of their file names. Hidden
+    files and files of other kinds are ignored.
 
-    If the folders at the top all have names of splits (train, val or validation, test; or those of
-    the Omniglot archives, images_background and images_evaluation), then these are the split and
-    not part of the names. A lone folder at the top, as archives often have, is not part of them
-    either.
+    If all folders at the top have names of splits, they are the split and not part of class names.
+    These names are train, val or validation, and test, or those of the Omniglot archives,
+    images_background and images_evaluation. A single folder at the top, as in many archives, is not
+    part of class names either.
 
     Args:
         path: the folder.
-        image_size: height and width to resize to; None keeps the size, which then must be the
-            same for all images.
-        channels: 1 (gray) or 3 (color); None for 3 where any image has colors, else 1.
+        options: `image_size` and `channels` apply.
 
     Raises:
-        ArgumentError: naming the argument `dataset`, if the folder or an image in it cannot be
-            used, or `image_size`, if that is None and the sizes differ.
+        ArgumentError: naming `dataset`, if the folder or an image in it cannot be used, or
+            `image_size`, if it is None and sizes differ.
     """
     value = f"folder:{path}"
     if not os.path.isdir(path):
@@ -75,7 +73,7 @@ def load_folder(
 
     def read(file: str) -> np.ndarray:
         try:
-            return pictures.resize(pictures.decode(file), image_size)
+            return pictures.resize(pictures.decode(file), options.image_size)
         except pictures.UNREADABLE as error:
             raise ArgumentError(
                 "dataset",
@@ -83,15 +81,15 @@ def load_folder(
                 f"the image '{file}' cannot be read ({error}); replace or remove it",
             ) from None
 
-    # Pillow decodes and resizes outside Python's global lock.
+    # Pillow releases Python's global lock while it decodes and resizes.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         pixels = list(pool.map(read, (file for group in files.values() for file in group)))
     labels = [label for label, group in files.items() for _ in group]
-    return merged(pictures.stack(pixels, channels), labels)
+    return merged(pictures.stack(pixels, options.channels), labels)
 
 
 def _tops(path: str) -> list[tuple[str, str]]:
-    """The folders below which names of classes begin, with the split each one stands for."""
+    """The folders that class names are relative to, each with its split, "" for none."""
     inside = sorted(
         entry.name for entry in os.scandir(path) if entry.is_dir() and entry.name[0] != "."
     )

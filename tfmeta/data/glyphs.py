@@ -1,44 +1,57 @@
-"""Procedurally drawn characters: image classes where there is neither network nor file."""
+"""Procedurally drawn characters: image classes that need neither network nor files."""
 
 import math
 
 import numpy as np
 
+from tfmeta.checks import check_count
+from tfmeta.data import pictures
 from tfmeta.data.image_classes import ImageClasses
-from tfmeta.errors import ArgumentError
+from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
 
-_POINTS = 32  # on each stroke: about two brush widths apart at most, so that no gaps show
-_JITTER = 0.06  # standard deviation by which a drawing moves a point, in half character widths
+_POINTS = 32  # of each stroke: at most about two brush widths apart, so that no gaps show
+_JITTER = 0.06  # standard deviation of the points of a drawing, in half character widths
+
+
+@loader()
+def load_glyphs(place: str = "", options: LoadOptions = DEFAULTS) -> ImageClasses:
+    """Draws 400 characters, 20 times each; see `glyphs`.
+
+    Args:
+        place: none, so it is ignored.
+        options: `image_size` (None means 28), `channels` and `seed` apply.
+
+    Raises:
+        ArgumentError: the size or the seed is out of range.
+    """
+    size = 28 if options.image_size is None else options.image_size
+    return pictures.converted(glyphs(size=size, seed=options.seed), None, options.channels)
 
 
 def glyphs(classes: int = 400, examples: int = 20, size: int = 28, seed: int = 0) -> ImageClasses:
     """Draws the characters of a made-up script, several times each.
 
-    A character is two to four smooth strokes, drawn at random; a drawing of it moves the points
-    that the strokes pass through, and slants, turns, stretches, shifts and thickens the whole. As
-    in Omniglot, paper is 255 and ink 0. A class depends on the seed and its own number only, so
-    the first classes are the same however many are made.
+    A character has two to four smooth strokes through random points. Each drawing moves these
+    points, then slants, turns, stretches, shifts and thickens the character. As in Omniglot, paper
+    is 255 and ink 0. A class depends on the seed and its own number alone, so the first classes do
+    not depend on how many there are.
 
     Args:
         classes: number of characters.
-        examples: drawings of each.
+        examples: number of drawings of each.
         size: height and width in pixels, at least 8.
         seed: seed of the script.
 
     Returns:
-        Images `[classes * examples, size, size, 1]`, classes named "glyph0000" and so on.
+        Images `[classes * examples, size, size, 1]` of classes named "glyph0000" and so on.
 
     Raises:
-        ArgumentError: if a number is too small.
+        ArgumentError: a number is too small or not whole.
     """
-    for name, value, least in (
-        ("classes", classes, 1),
-        ("examples", examples, 1),
-        ("image_size", size, 8),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise ArgumentError(name, value, f"give a whole number of at least {least}")
+    check_count("classes", classes)
+    check_count("examples", examples)
+    check_count("image_size", size, least=8)
+    check_count("seed", seed, least=0)
     images = np.empty([classes, examples, size, size, 1], np.uint8)
     for i in range(classes):
         rng = np.random.default_rng([seed, i])
@@ -55,12 +68,12 @@ def glyphs(classes: int = 400, examples: int = 20, size: int = 28, seed: int = 0
 
 
 def _character(rng: np.random.Generator) -> np.ndarray:
-    """The points that the strokes of one character pass through, `[strokes, 4, 2]` in [-1, 1]."""
+    """Draws the points of the strokes of one character, `[strokes, 4, 2]` in [-1, 1]."""
     strokes: list[np.ndarray] = []
     for _ in range(rng.integers(2, 5)):
         start = rng.uniform(-1, 1, size=2)
         if strokes and rng.random() < 0.5:
-            # Letters hang together: begin on a stroke already there.
+            # The strokes of letters touch: begin on an earlier one.
             start = strokes[rng.integers(len(strokes))][rng.integers(4)]
         heading = rng.uniform(0, 2 * math.pi)
         bend = rng.choice([0.0, 0.0, 0.6, 1.1]) * rng.choice([-1, 1])
@@ -70,13 +83,13 @@ def _character(rng: np.random.Generator) -> np.ndarray:
     character = np.stack(strokes)
     low, high = character.min(axis=(0, 1)), character.max(axis=(0, 1))
     extent = high - low
-    # Like letters, no character is much wider than tall or the reverse.
+    # As with letters, width and height do not differ much.
     return (2 * character - low - high) / np.maximum(extent, 0.6 * extent.max())
 
 
 def _curves(controls: np.ndarray) -> np.ndarray:
     """Catmull-Rom curves through `[..., 4, 2]` points, as `[..., _POINTS, 2]` points."""
-    # The end points are mirrored, so that the curve runs from the first point to the last.
+    # Mirrored end points let the curve run from the first point to the last.
     before = 2 * controls[..., :1, :] - controls[..., 1:2, :]
     after = 2 * controls[..., -1:, :] - controls[..., -2:-1, :]
     controls = np.concatenate([before, controls, after], axis=-2)
@@ -93,7 +106,7 @@ def _curves(controls: np.ndarray) -> np.ndarray:
 
 
 def _placed(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each drawing `[examples, strokes, points, 2]` slanted, turned, stretched and shifted."""
+    """Slants, turns, stretches and shifts drawings `[examples, strokes, points, 2]`."""
     count = len(points)
     angle = rng.normal(scale=0.15, size=count)
     shear = rng.normal(scale=0.2, size=count)
@@ -110,18 +123,18 @@ def _placed(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _drawn(points: np.ndarray, width: np.ndarray, size: int) -> np.ndarray:
-    """Ink in [0, 1] `[examples, size, size]` along points in [0, 1] of strokes so wide."""
+    """Draws strokes through points in [0, 1]: ink in [0, 1], `[examples, size, size]`."""
     points, width = points.astype(np.float32), width.astype(np.float32)
     middles = (points[:, :, 1:] + points[:, :, :-1]) / 2
     lengths = np.linalg.norm(points[:, :, 1:] - points[:, :, :-1], axis=-1)
     count = len(points)
     middles, lengths = middles.reshape(count, -1, 2), lengths.reshape(count, -1, 1)
     pixels = (np.arange(size, dtype=np.float32) + 0.5) / size
-    # A brush much thinner than a pixel would slip between two of them.
+    # A brush much thinner than a pixel would miss the centers of pixels.
     width = np.maximum(width, 0.4 / size)[:, np.newaxis, np.newaxis]
-    # A Gaussian brush, which is a product of one in x and one in y: a matrix product moves it.
+    # A Gaussian brush is a product of functions of x and y, so a matrix product sums over points.
     across, down = (np.exp(-0.5 * ((pixels - middles[..., i, None]) / width) ** 2) for i in (0, 1))
     ink = (down * lengths).swapaxes(1, 2) @ across
-    # Along a straight stroke the lengths add up to sqrt(2 pi) brush widths: 1 in its middle. The
-    # factor makes the stroke dark over more than its very middle.
+    # Along a straight stroke the sum is sqrt(2 pi) brush widths in the middle, so the ink is 1
+    # there. The factor makes more than the very middle dark.
     return np.minimum(1, 1.8 * ink / (math.sqrt(2 * math.pi) * width))

@@ -1,4 +1,4 @@
-"""Labeled images, class by class: what every image data set is turned into."""
+"""Labeled images, sorted by class: the form of every image data set."""
 
 import collections
 import dataclasses
@@ -18,13 +18,13 @@ class ImageClasses:
     Attributes:
         images: uint8 `[total, height, width, channels]`, all images of the first class, then all
             of the second, and so on.
-        counts: int64 `[classes]`, the number of images of each class, at least one each.
-        names: the name of each class; no two are the same.
-        split: for each class the split ("train", "validation" or "test") that the data gives it,
-            or None where the data gives none.
+        counts: int64 `[classes]`, the number of images of each class, at least 1.
+        names: the name of each class, all different.
+        split: the split of each class ("train", "validation" or "test"), or None if the data gives
+            none.
 
     Raises:
-        ArgumentError: for an array of another rank or type, or parts that do not fit together.
+        ArgumentError: an array has another rank or dtype, or the parts do not fit together.
     """
 
     images: np.ndarray
@@ -82,7 +82,7 @@ class ImageClasses:
         return np.cumsum(self.counts) - self.counts
 
     def subset(self, indices: Sequence[int]) -> "ImageClasses":
-        """The classes with these indices, in this order."""
+        """Returns the classes with these indices, in this order."""
         offsets = self.offsets
         rows = [np.arange(self.counts[i]) + offsets[i] for i in indices]
         return ImageClasses(
@@ -93,13 +93,13 @@ class ImageClasses:
         )
 
     def with_rotations(self) -> "ImageClasses":
-        """Four times the classes: each one also turned by 90, 180 and 270 degrees.
+        """Returns four times the classes: each one also turned by 90, 180 and 270 degrees.
 
         A turned class is a class of its own, as in Santoro et al. 2016 and in MAML's Omniglot
-        experiments; its name gets the angle appended. The upright classes come first.
+        experiments. Its name has the angle appended. The upright classes come first.
 
         Raises:
-            ArgumentError: if the images are not square.
+            ArgumentError: the images are not square.
         """
         height, width, _ = self.image_shape
         if height != width:
@@ -120,14 +120,14 @@ class ImageClasses:
 
 
 def merged(images: np.ndarray, labels: Sequence[tuple[str, str]]) -> ImageClasses:
-    """Sorts loose images into classes, by name.
+    """Sorts images into classes, by name.
 
-    Many data sets are split by image: a class then has images in the training part and in the
-    test part. Only if no class is in two parts is this a split of classes, and kept.
+    Many data sets are split by image, so that a class has images in several parts. The split is
+    kept only if no class is in two parts.
 
     Args:
         images: uint8 `[total, height, width, channels]`.
-        labels: for each image the name of its class, and its split ("" for none).
+        labels: name of the class and split ("" for none) of each image.
     """
     order = sorted(range(len(labels)), key=lambda i: labels[i][0])
     counts = collections.Counter(labels[i][0] for i in order)

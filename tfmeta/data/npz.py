@@ -6,22 +6,29 @@ import zlib
 
 import numpy as np
 
+from tfmeta.data import pictures
 from tfmeta.data.image_classes import ImageClasses
+from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
 from tfmeta.errors import ArgumentError
 
 _SPLIT_NAMES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
-def load_npz(path: str) -> ImageClasses:
+@loader("PATH")
+def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     """Reads image classes, sorted by name, from an `.npz` file.
 
-    The file holds `images` of shape [class, example, height, width] or [class, example, height,
-    width, channel], as uint8 or as floating point numbers in [0, 1]; and, if wanted,
-    `class_names` [class] and `split` [class], the latter of the names train, val or validation,
-    and test.
+    The file has an array `images`, `[classes, examples, height, width]` or
+    `[classes, examples, height, width, channels]`, of uint8 or of floating point numbers in [0, 1].
+    It may have strings `class_names`, `[classes]`, and `split`, `[classes]`, each one of train, val
+    or validation, and test.
+
+    Args:
+        path: the file.
+        options: `image_size` and `channels` apply.
 
     Raises:
-        ArgumentError: naming the argument `dataset`, if the file cannot be used.
+        ArgumentError: naming `dataset`, if the file cannot be used.
     """
     value = f"npz:{path}"
     if not os.path.isfile(path):
@@ -75,16 +82,17 @@ def load_npz(path: str) -> ImageClasses:
                 f"`split` has the name '{unknown[0]}'; use train, validation and test",
             )
         split = tuple(_SPLIT_NAMES[name] for name in split)
-    return ImageClasses(
+    whole = ImageClasses(
         images=images.reshape(classes * examples, *image_shape),
         counts=np.full(classes, examples),
         names=names,
         split=split,
     ).subset(sorted(range(classes), key=names.__getitem__))
+    return pictures.converted(whole, options.image_size, options.channels)
 
 
 def _pixels(images: np.ndarray, value: str) -> np.ndarray:
-    """The images as uint8 of shape [class, example, height, width, channel]."""
+    """The images as uint8 `[classes, examples, height, width, channels]`."""
     if images.ndim not in (4, 5) or 0 in images.shape:
         raise ArgumentError(
             "dataset",
@@ -125,7 +133,7 @@ def _pixels(images: np.ndarray, value: str) -> np.ndarray:
 def _text(
     arrays: dict[str, np.ndarray], name: str, classes: int, value: str
 ) -> tuple[str, ...] | None:
-    """The array of that name as one string for each class, or None where there is none."""
+    """The array of that name as one string for each class, or None if there is none."""
     if name not in arrays:
         return None
     array = arrays[name]

@@ -1,5 +1,6 @@
-"""Image files and encoded images, brought to one size and one number of channels."""
+"""Decoding images and bringing them to one size and one number of channels."""
 
+import dataclasses
 import struct
 from collections.abc import Sequence
 from typing import IO
@@ -7,11 +8,12 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 
-# What Pillow raises for files that are not images, end early, or are damaged.
+# What Pillow raises for files that are no images, truncated or damaged.
 UNREADABLE = (
     OSError,
     SyntaxError,
@@ -23,16 +25,16 @@ UNREADABLE = (
 
 
 def decode(file: str | IO[bytes]) -> Image.Image:
-    """Reads an image: gray (mode L) if all its pixels are gray, else color (mode RGB).
+    """Decodes an image: gray (mode L) if all its pixels are gray, else color (mode RGB).
 
-    Of an animation it is the first frame; 16-bit gray is scaled to 8 bits; what is transparent
-    shows white paper behind it.
+    Of an animation it returns the first frame. 16-bit gray is scaled to 8 bits. Transparent pixels
+    show white paper.
 
     Args:
         file: path or open file of a PNG, JPEG, BMP or GIF image.
 
     Raises:
-        one of UNREADABLE, if it cannot be decoded.
+        One of `UNREADABLE`: the file cannot be decoded.
     """
     with Image.open(file, formats=FORMATS) as opened:
         opened.load()
@@ -54,12 +56,14 @@ def decode(file: str | IO[bytes]) -> Image.Image:
 
 
 def resize(picture: Image.Image, image_size: int | None) -> np.ndarray:
-    """The picture, stretched to a square unless `image_size` is None.
+    """Resizes a picture to a square with Lanczos's filter, Pillow's sharpest.
 
-    The filter is Lanczos's, the sharpest one that Pillow has for making images smaller.
+    Args:
+        picture: of mode L or RGB.
+        image_size: height and width. None keeps the size.
 
     Returns:
-        uint8 `[height, width, channels]` with 1 channel for mode L and 3 for mode RGB.
+        uint8 `[height, width, channels]`, with 1 channel for mode L and 3 for mode RGB.
     """
     if image_size is not None and picture.size != (image_size, image_size):
         picture = picture.resize((image_size, image_size), Image.Resampling.LANCZOS)
@@ -68,11 +72,11 @@ def resize(picture: Image.Image, image_size: int | None) -> np.ndarray:
 
 
 def stack(images: Sequence[np.ndarray], channels: int | None) -> np.ndarray:
-    """Stacks images of equal or different numbers of channels.
+    """Stacks images and brings them to one number of channels.
 
     Args:
         images: uint8 `[height, width, 1 or 3]` each.
-        channels: 1 or 3; None for 3 where any image has colors, else 1.
+        channels: 1 or 3. None means 3 if any image has colors, else 1.
 
     Returns:
         uint8 `[images, height, width, channels]`.
@@ -87,11 +91,29 @@ def stack(images: Sequence[np.ndarray], channels: int | None) -> np.ndarray:
             "image_size",
             None,
             f"the images have different sizes, from {smallest} to {largest}; give the size to "
-            "resize them to",
+            "resize them to.",
         )
     if channels is None:
         channels = max(image.shape[2] for image in images)
     return np.stack([_with_channels(image, channels) for image in images])
+
+
+def converted(classes: ImageClasses, image_size: int | None, channels: int | None) -> ImageClasses:
+    """Converts all images to another size or number of channels.
+
+    Args:
+        classes: classes whose images have 1 or 3 channels.
+        image_size: height and width. None keeps the size.
+        channels: 1 or 3. None keeps the channels.
+    """
+    height, width, depth = classes.image_shape
+    if image_size in (None, height) and height == width and channels in (None, depth):
+        return classes
+    images = [
+        resize(Image.fromarray(image[..., 0] if depth == 1 else image), image_size)
+        for image in classes.images
+    ]
+    return dataclasses.replace(classes, images=stack(images, channels or depth))
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which classes are for training, for validation and for the test."""
+"""Splits of classes into training, validation and test classes."""
 
 import os
 
@@ -7,9 +7,8 @@ import numpy as np
 from tfmeta.data.image_classes import SPLITS, ImageClasses
 from tfmeta.errors import ArgumentError
 
-# Of the 30 background alphabets of Omniglot the five with the fewest characters, 81 together, are
-# the validation classes of Meta-Dataset (Triantafillou et al. 2020); the other 883 are for
-# training.
+# Meta-Dataset (Triantafillou et al. 2020) validates on the five background alphabets of Omniglot
+# with the fewest characters, 81 together, and trains on the 883 characters of the other 25.
 VALIDATION_ALPHABETS = (
     "Alphabet_of_the_Magi",
     "Blackfoot_(Canadian_Aboriginal_Syllabics)",
@@ -72,22 +71,25 @@ TEST_ALPHABETS = (
 def split_classes(
     classes: ImageClasses, split: str | None = None, seed: int = 0
 ) -> dict[str, ImageClasses]:
-    """Splits classes into "train", "validation" and "test"; an empty part is left out.
+    """Splits classes into "train", "validation" and "test".
 
     Args:
         classes: all classes.
-        split: how:
-            "given": as the data says.
-            "alphabets": Omniglot by whole alphabets, as in the literature: the validation alphabets
-                of Meta-Dataset, and for the test the evaluation alphabets of Lake et al. 2015.
-            "seeded": 64, 16 and 20 % of the classes, mini-ImageNet's proportions, at random.
-            a folder: with train.txt, validation.txt (or val.txt) and test.txt, each with the name
-                of a class per line; a class in none of them is left out.
-            None: "given" if the data names more than one part, else "seeded".
-        seed: seed of "seeded". The same names and seed give the same split.
+        split: how to split them:
+            `"given"`: as the data says.
+            `"alphabets"`: Omniglot by alphabets, as in the literature: the validation alphabets of
+                Meta-Dataset and, for testing, the evaluation alphabets of Lake et al. 2015.
+            `"seeded"`: 64, 16 and 20 % of the classes at random, mini-ImageNet's proportions.
+            A folder: its files train.txt, validation.txt (or val.txt) and test.txt list one class
+                name per line. Classes in none of them are left out.
+            None: `"given"` if the data names more than one part, else `"seeded"`.
+        seed: seed of `"seeded"`. The same names and seed give the same split.
+
+    Returns:
+        The classes of each part by its name. Empty parts are left out.
 
     Raises:
-        ArgumentError: naming the argument `split`, if the classes cannot be split so.
+        ArgumentError: naming `split`, if the classes cannot be split that way.
     """
     if split is None:
         split = "given" if classes.split and len(set(classes.split)) > 1 else "seeded"

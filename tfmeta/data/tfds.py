@@ -3,44 +3,35 @@
 import io
 
 from tfmeta.data import pictures
-from tfmeta.data.image_classes import ImageClasses, merged
+from tfmeta.data.image_classes import SPLITS, ImageClasses, merged
+from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
 from tfmeta.errors import ArgumentError
 
-# Other splits, such as Omniglot's small1 and small2, repeat a part of these.
-_SPLITS = ("train", "validation", "test")
 
+@loader("NAME")
+def load_tfds(name: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
+    """Reads the classes, sorted by name, of a TFDS data set with the features image and label.
 
-def load_tfds(
-    name: str,
-    image_size: int | None = None,
-    data_dir: str | None = None,
-    channels: int | None = None,
-) -> ImageClasses:
-    """Reads the classes, sorted by name, of any TFDS set with the features image and label.
-
-    The images of its splits train, validation and test, as far as it has them, are put together;
-    they are a split of the classes only where no class is in two of them, as in Omniglot. A class
-    has the name of its label; Omniglot's get those of its archives, such as
-    "Greek/character01". Nothing is downloaded if the set is already prepared in `data_dir`.
+    It joins the splits train, validation and test, as far as there are any. They become the split
+    of the classes if no class is in two of them, as in Omniglot. Classes have the names of their
+    labels; Omniglot's have those of its archives, such as "Greek/character01". Nothing is
+    downloaded if the data set is prepared in `data_dir`.
 
     Args:
         name: as `tfds.builder` takes it, such as "omniglot" or "emnist/letters".
-        image_size: height and width to resize to; None keeps the size, which then must be the
-            same for all images.
-        data_dir: the folder of prepared sets; None for that of TFDS.
-        channels: 1 (gray) or 3 (color); None for 3 where any image has colors, else 1.
+        options: `image_size`, `channels` and `data_dir` apply.
 
     Raises:
-        ArgumentError: naming the argument `dataset`, if there is no such set, it has no images
-            with labels, or it is neither prepared nor to be downloaded; or `image_size`, if that
-            is None and the sizes differ.
+        ArgumentError: naming `dataset`, if there is no such data set, it has no images with labels,
+            or it is not prepared and cannot be downloaded, or `image_size`, if it is None and sizes
+            differ.
     """
-    # Here, since it loads TensorFlow, which takes seconds that a wrong argument need not cost.
+    # Imported here because it imports TensorFlow, which takes seconds.
     import tensorflow_datasets as tfds
 
     value = f"tfds:{name}"
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
+        builder = tfds.builder(name, data_dir=options.data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise ArgumentError(
             "dataset",
@@ -58,7 +49,7 @@ def load_tfds(
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
-        # Networks, servers, disks and the preparation of each set fail in ways of their own.
+        # Networks, servers, disks and each data set's preparation raise errors of their own.
         except Exception as error:
             raise ArgumentError(
                 "dataset",
@@ -69,11 +60,12 @@ def load_tfds(
             ) from error
     names = [_class_name(builder.name, name) for name in features["label"].names]
     images, labels = [], []
-    for split in _SPLITS:
+    # Other splits, such as Omniglot's small1 and small2, repeat a part of these.
+    for split in SPLITS:
         if split not in builder.info.splits:
             continue
-        # The images as they are in the files, to be decoded as those of a folder are; in batches,
-        # since handing them over one by one takes TensorFlow longer than decoding takes Pillow.
+        # Encoded images, to be decoded as those of a folder are. They come in batches, because
+        # TensorFlow takes longer to hand them over one by one than Pillow takes to decode them.
         examples = (
             builder.as_dataset(
                 split=split, decoders={"image": tfds.decode.SkipDecoding()}, shuffle_files=False
@@ -84,19 +76,19 @@ def load_tfds(
         for batch in examples.as_numpy_iterator():
             for image, label in zip(*batch, strict=True):
                 picture = pictures.decode(io.BytesIO(image))
-                images.append(pictures.resize(picture, image_size))
+                images.append(pictures.resize(picture, options.image_size))
                 labels.append((names[label], split))
     if not images:
         raise ArgumentError(
             "dataset", value, "it has no split train, validation or test; choose another set"
         )
-    return merged(pictures.stack(images, channels), labels)
+    return merged(pictures.stack(images, options.channels), labels)
 
 
 def _class_name(dataset: str, label: str) -> str:
     if dataset != "omniglot":
         return label
-    # Its labels count the characters of an alphabet from 0, the archives of the images from 1.
+    # Labels count the characters of an alphabet from 0, the image archives count from 1.
     alphabet, _, index = label.rpartition("_")
     return f"{alphabet}/character{int(index) + 1:02d}"
 
