@@ -1,4 +1,4 @@
-"""Normalization whose second derivatives are exact, and convolution whose derivatives cost less."""
+"""Keras layers: normalization with exact derivatives, and convolution with faster ones."""
 
 from tfmeta.layers.convolution import Conv2D
 from tfmeta.layers.normalization import (

@@ -1,18 +1,18 @@
-"""Convolution of two-dimensional maps, where it pays by matrix products of every order.
+"""Two-dimensional convolution, by matrix products where they are faster, with all derivatives.
 
-A convolution is the matrix product of its input's patches [places, taps] and its kernel
-[taps, filters], where the taps of a place are the values under the kernel. TensorFlow's own
-operations for a CPU take no longer forwards and for the input's gradient, except forwards with few
-taps; but they do for the kernel's gradient, which they gather image by image. Measured over the
-forward operation and its derivatives up to the second, on one core, with 5 to 75 images, patches
-take of the time of TensorFlow's own operations
+A convolution is the matrix product of the patches of its input `[places, taps]` and its kernel
+`[taps, filters]`. The taps of a place are the values under the kernel. TensorFlow's CPU operations
+are as fast for the convolution, unless there are few taps, and for the input's gradient. They are
+slower for the kernel's gradient, which they sum image by image. Over the convolution and its
+derivatives up to the second, on one core, with 5 to 75 images, the time with patches relative to
+TensorFlow's is
 
     0.7 to 0.95 on maps of 7x7 to 42x42 with 32 or 64 channels,
-    0.65 to 0.9 on images of one or three colors, 28x28 and 84x84,
-    up to 1.1 on fewer than some 64 places, and where patches outgrow the caches.
+    0.65 to 0.9 on images of 28x28 and 84x84 with one or three channels,
+    up to 1.1 with fewer than about 64 places, or if patches exceed the caches.
 
-The input's gradient, the kernel's gradient and the convolution itself are linear in either
-argument and are each other's derivatives, so the three of them make derivatives of every order.
+The convolution, the input's gradient and the kernel's gradient are linear in both arguments and are
+each other's derivatives. So these three give derivatives of every order.
 """
 
 import math
@@ -27,16 +27,16 @@ FEW_TAPS = 32
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], padding: str) -> tf.Tensor:
-    """What `tf.nn.conv2d(x, kernel, strides, padding)` gives, in the faster way.
+    """Computes `tf.nn.conv2d(x, kernel, strides, padding)` in the faster of two ways.
 
     Args:
-        x: floating point [images, height, width, channels].
-        kernel: of the dtype of `x`, [height, width, channels, filters].
+        x: floating point `[images, height, width, channels]`.
+        kernel: `[height, width, channels, filters]`, of the dtype of `x`.
         strides: vertical and horizontal.
-        padding: "SAME" or "VALID".
+        padding: `"SAME"` or `"VALID"`.
 
     Returns:
-        A tensor [images, height, width, filters] of the dtype of `x`.
+        `[images, height, width, filters]`, of the dtype of `x`.
     """
     if not _patches_pay(x, kernel, strides, padding):
         return tf.nn.conv2d(x, kernel, strides, padding)
@@ -74,7 +74,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], padding: s
         a_of_places = tf.reshape(a, [-1, filters])
         if few_taps:
             gradient = tf.matmul(patches(x), a_of_places, transpose_a=True)
-        else:  # TensorFlow takes this product sooner than its transpose.
+        else:  # This product is faster in TensorFlow than its transpose.
             gradient = tf.transpose(tf.matmul(a_of_places, patches(x), transpose_a=True))
         return tf.reshape(gradient, kernel_sizes), backward
 
@@ -82,7 +82,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], padding: s
 
 
 def _patches_pay(x, kernel, strides, padding) -> bool:
-    """Whether they are faster: measured for these dtypes and CPUs alone, and for known sizes."""
+    """Whether patches are faster. It is measured for CPUs, these dtypes and known sizes alone."""
     if x.dtype not in (tf.float32, tf.float64) or not x.shape.is_fully_defined():
         return False
     if tf.config.get_visible_devices("GPU"):
@@ -95,7 +95,7 @@ def _patches_pay(x, kernel, strides, padding) -> bool:
 
 
 def _places(sizes, window, strides, padding) -> list[int]:
-    """[images, height, width] of what a convolution gives."""
+    """The sizes `[images, height, width]` of the output of a convolution."""
     images, *sides, _ = sizes
     if padding == "SAME":
         window = (1, 1)
@@ -106,10 +106,10 @@ def _places(sizes, window, strides, padding) -> list[int]:
 
 
 def _patches(x, window, strides, padding):
-    """The values [places, taps] of `x` under the kernel at each place, zeros beyond the edges."""
+    """The values `[places, taps]` of `x` under the kernel, with zeros beyond the edges."""
     images, *sides, channels = x.shape
     _, *places = _places(x.shape, window, strides, padding)
-    # By how much the last place reaches beyond the map; TensorFlow pads less before than after.
+    # How far the last place reaches beyond the map. TensorFlow pads no more before than after.
     beyond = [
         max(0, (count - 1) * stride + taps - side)
         for count, stride, taps, side in zip(places, strides, window, sides, strict=True)

@@ -1,15 +1,16 @@
 """Batch, layer and group normalization with exact derivatives of every order.
 
-Keras's own layers take their moments from `tf.nn.moments`, which computes the variance about a
-mean through which no gradient flows. The first derivative is right all the same, since the
-variance is stationary in the mean; the second derivative, which MAML needs, is not. The layers
-here compute the same outputs from moments that can be differentiated any number of times. They
-take the arguments of the Keras layers that they replace, and have the same weights.
+Keras's layers use `tf.nn.moments`, which computes the variance about a mean that stops gradients.
+The first derivative is still right, because the variance is stationary in the mean. The second
+derivative, which MAML needs, is wrong. The layers here compute the same outputs from moments that
+can be differentiated any number of times. They take the arguments and have the weights of the Keras
+layers that they replace.
 """
 
 import keras
 import tensorflow as tf
 
+from tfmeta.checks import check_choice
 from tfmeta.errors import ArgumentError
 from tfmeta.layers.standardize import standardize
 
@@ -21,7 +22,7 @@ def _at_least_float32(x: tf.Tensor) -> tf.Tensor:
 
 
 def _scale_and_offset(layer, x, shape):
-    """`layer.gamma` and `layer.beta` in the dtype of `x`, shaped; 1 and 0 where it has them not."""
+    """`gamma` and `beta` of a layer, or 1 and 0, in the dtype of `x` and of this shape."""
     scale, offset = 1.0, 0.0
     if layer.gamma is not None:
         scale = tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
@@ -32,26 +33,25 @@ def _scale_and_offset(layer, x, shape):
 
 @keras.saving.register_keras_serializable("tfmeta")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` with exact second derivatives and a named semantics.
+    """`keras.layers.BatchNormalization` with exact second derivatives and named semantics.
 
     Args:
         statistics: which mean and variance normalize the input.
-            `"transductive"`: always those of the batch at hand, in training and in prediction
-            (Finn et al. 2017). A prediction then depends on the other examples of its batch,
-            and nothing is remembered between batches.
-            `"running"`: those of the batch in training, running averages in prediction, as in
-            Keras. The averages go on moving while a task adapts, so an adapted model predicts
-            with averages that its support set has shifted.
-        **kwargs: as of `keras.layers.BatchNormalization`, without `renorm` and `synchronized`.
+            `"transductive"`: those of the current batch, in training and in prediction (Finn et
+                al. 2017). A prediction then depends on the other examples of its batch, and
+                nothing is kept between batches.
+            `"running"`: those of the batch in training, and running averages in prediction, as in
+                Keras. The averages keep moving while a task adapts, so an adapted model predicts
+                with averages that its support set has moved.
+        **kwargs: as for `keras.layers.BatchNormalization`, but neither `renorm` nor
+            `synchronized`.
 
     Raises:
-        ArgumentError: `statistics` is neither of the two, or `renorm` or `synchronized` is asked
-            for.
+        ArgumentError: `statistics` is neither of the two, or `renorm` or `synchronized` is given.
     """
 
     def __init__(self, *, statistics: str = "transductive", **kwargs):
-        if statistics not in STATISTICS:
-            raise ArgumentError("statistics", statistics, "choose 'transductive' or 'running'.")
+        check_choice("statistics", statistics, STATISTICS)
         for name in ("renorm", "synchronized"):
             if kwargs.get(name):
                 raise ArgumentError(
@@ -97,10 +97,10 @@ class LayerNormalization(keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` with exact second derivatives.
 
     Args:
-        **kwargs: as of `keras.layers.LayerNormalization`, without the deprecated `rms_scaling`.
+        **kwargs: as for `keras.layers.LayerNormalization`, but not the deprecated `rms_scaling`.
 
     Raises:
-        ArgumentError: `rms_scaling` is asked for.
+        ArgumentError: `rms_scaling` is given.
     """
 
     def __init__(self, **kwargs):
@@ -149,9 +149,9 @@ _EXACT = {
 
 
 def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of `model` whose second derivative Keras gets wrong.
+    """Returns the layers of `model` with a wrong second derivative.
 
-    A frozen batch normalization is not among them: it takes no moments.
+    A frozen batch normalization is not among them, because it computes no moments.
     """
 
     def inexact(layer):
@@ -164,14 +164,14 @@ def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def with_exact_normalization(model: keras.Model, statistics: str = "transductive") -> keras.Model:
-    """A copy of a functional or sequential model with exact layers in place of Keras's.
+    """Copies a functional or sequential model, with exact layers in place of Keras's.
 
     Args:
-        model: a built functional or sequential `keras.Model`; it stays as it is.
-        statistics: semantics of the batch normalizations, see `BatchNormalization`.
+        model: a built functional or sequential `keras.Model`. It is not changed.
+        statistics: semantics of batch normalizations, see `BatchNormalization`.
 
     Returns:
-        A model of the same layers and the same weights.
+        A model with the same layers and weights.
     """
 
     def clone(layer):

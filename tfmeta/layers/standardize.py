@@ -1,9 +1,9 @@
-"""Zero mean, unit variance, then scale and offset, with first two derivatives in closed form.
+"""Standardization with scale and offset, and its first two derivatives in closed form.
 
-With m the mean over the n elements along the normalized axes, r = (variance + epsilon)^-1/2,
-y = r (x - m(x)) and s = r scale, the output is scale y + offset.
+Let m be the mean over the n elements along the normalized axes, r = (variance + epsilon)^-1/2,
+y = r (x - m(x)) and s = r scale. The output is scale y + offset.
 
-    first derivatives, of an upstream gradient a, with p = m(a y):
+    first derivatives for an upstream gradient a, with p = m(a y):
         in x:       s (a - m(a) - p y)
         in scale:   n p
         in offset:  n m(a)
@@ -14,10 +14,10 @@ y = r (x - m(x)) and s = r scale, the output is scale y + offset.
         in scale:   n r k
         in x:       r e (a - m(a) - p y) - r s [ p (v - m(v)) + q (a - m(a)) + (k - 2 p q) y ]
 
-Derived by hand. Automatic differentiation of the moments gives the same numbers, in many more
-passes over arrays of the size of x, which are most of the cost of a normalization. The scale is in
-here because it costs passes of its own elsewhere, and none where it can join a factor of the size
-of the moments; in the second derivatives, such factors are gathered first for the same reason.
+Automatic differentiation of the moments gives the same numbers with many more passes over arrays of
+the size of x, and these passes are most of the cost of a normalization. Scale and offset are part
+of the function because the scale joins factors of the size of the moments, which costs no pass. The
+second derivatives collect such factors first for the same reason.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ def standardize(
     scale: tf.Tensor | float = 1.0,
     offset: tf.Tensor | float = 0.0,
 ) -> tf.Tensor:
-    """scale (x - mean) / sqrt(variance + epsilon) + offset, mean and variance taken over `axes`.
+    """Computes scale (x - mean) / sqrt(variance + epsilon) + offset.
 
     Args:
         x: floating point, any shape.
-        axes: the axes over which to take the moments.
+        axes: the axes of mean and variance.
         epsilon: added to the variance.
-        scale: of the dtype of `x` and the shape of the moments: that of `x`, but 1 along `axes`.
-        offset: as `scale`.
+        scale: of the dtype of `x`, and of its shape but with 1 along `axes`.
+        offset: like `scale`.
 
     Returns:
         A tensor of the shape and dtype of `x`.
@@ -56,7 +56,7 @@ def standardize(
 
         @tf.custom_gradient
         def first(x, scale, a):
-            del x  # an input, so that the second derivative has a place to go
+            del x  # An argument only to receive the second derivative in x.
             s = r * scale
             mean_a, p = mean(a), mean(a * y)
             n = tf.cast(tf.size(a) // tf.size(p), a.dtype)

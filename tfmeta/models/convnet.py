@@ -17,18 +17,21 @@ def conv4(
 ) -> keras.Model:
     """Four blocks of 3x3 convolution, batch normalization and ReLU, then a linear layer.
 
-    Finn et al. 2017, section 5.2: on Omniglot strided convolutions with 64 filters, the mean over
-    the remaining pixels before the linear layer; on mini-ImageNet 32 filters and 2x2 max-pooling,
-    all remaining pixels before it. The convolutions have no bias: the normalization would cancel
-    it.
+    The networks of Finn et al. 2017, section 5.2. On Omniglot they have strided convolutions with
+    64 filters, and the mean over the remaining pixels before the linear layer. On mini-ImageNet
+    they have 32 filters and 2x2 max-pooling, and the linear layer takes all remaining pixels. The
+    convolutions have no bias, because the normalization would cancel it.
 
     Args:
-        input_shape: (height, width, channels).
-        ways: number of classes, and of the logits that come out.
-        filters: of each convolution.
-        max_pool: halve the sides by max-pooling rather than by strides.
-        batch_norm: semantics, see `tfmeta.layers.BatchNormalization`.
-        seed: makes the initial weights.
+        input_shape: `(height, width, channels)`.
+        ways: number of classes.
+        filters: number of filters of each convolution.
+        max_pool: whether to halve the sides by max-pooling instead of strides.
+        batch_norm: semantics of the normalizations, see `tfmeta.layers.BatchNormalization`.
+        seed: seed of the initial weights. None draws them anew.
+
+    Returns:
+        A model that maps images to logits `[images, ways]`.
     """
     inputs = keras.Input(input_shape)
     x = inputs

@@ -1,4 +1,4 @@
-"""The small dense network of sinusoid regression."""
+"""The small dense network for sinusoid regression."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,16 @@ def mlp(
     hidden: Sequence[int] = (40, 40),
     seed: int | None = None,
 ) -> keras.Model:
-    """Dense layers with ReLU, then a linear one (Finn et al. 2017, section 5.1).
+    """Dense layers with ReLU, then a linear layer (Finn et al. 2017, section 5.1).
 
     Args:
-        input_shape: shape of one example; flattened where it has more than one axis.
-        outputs: how many numbers come out.
-        hidden: width of each hidden layer.
-        seed: makes the initial weights.
+        input_shape: shape of one example, flattened if it has more than one axis.
+        outputs: number of outputs.
+        hidden: number of units of each hidden layer.
+        seed: seed of the initial weights. None draws them anew.
+
+    Returns:
+        A model that maps examples to `[examples, outputs]`.
     """
     inputs = keras.Input(input_shape)
     x = keras.layers.Flatten(name="flatten")(inputs) if len(input_shape) > 1 else inputs
