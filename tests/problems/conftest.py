@@ -1,4 +1,4 @@
-"""What every family of problems has to hold."""
+"""Checks of the derivatives of problems."""
 
 import numpy as np
 import pytest
@@ -57,25 +57,5 @@ def check_derivatives():
             estimate = (above[index] - below[index]) / (2 * STEP)
             scale = np.abs(exact).max() + 1e-3
             np.testing.assert_allclose(exact / scale, estimate / scale, rtol=0, atol=tolerance)
-
-    return check
-
-
-@pytest.fixture
-def check_addresses():
-    """Checks that a problem depends on its own seed alone, and is another for another seed."""
-
-    def check(problems: Problems) -> None:
-        def made(step, first, last):
-            return tf.nest.flatten(problems.batch(step, first, last))
-
-        together, alone, again = made(3, 0, 4), made(3, 2, 3), made(3, 2, 3)
-        for whole, single, repeated in zip(together, alone, again, strict=True):
-            np.testing.assert_array_equal(whole[2:3], single)
-            np.testing.assert_array_equal(single, repeated)
-        starts = [problems.batch(step, 0, 2)["weights"] for step in (3, 4)]
-        for first, second in zip(*starts, strict=True):
-            assert not np.any(np.all(np.isclose(first, second), axis=tuple(range(1, first.ndim))))
-            assert not np.allclose(first[0], first[1])
 
     return check

@@ -15,10 +15,6 @@ def test_derivatives(check_derivatives, angle):
     check_derivatives(Bowls(5.0, angle, dtype="float64"))
 
 
-def test_addresses(check_addresses):
-    check_addresses(Bowls())
-
-
 def test_loss_by_hand():
     upright = Bowls(5.0, dtype="float64")
     np.testing.assert_allclose(loss(upright, 2.0, 3.0), 0.5 * (5 * 4 + 9))

@@ -10,10 +10,6 @@ def test_derivatives(check_derivatives, hidden, activation):
     check_derivatives(FullyConnectedNetworks(6, hidden, 20, activation, dtype="float64"))
 
 
-def test_addresses(check_addresses):
-    check_addresses(FullyConnectedNetworks())
-
-
 def test_samples_are_split_700_to_300_and_of_two_equal_classes():
     data = FullyConnectedNetworks(12, dtype="float64").batch(0, 0, 20)["data"]
     x = np.concatenate([data["x"], data["held_out_x"]], axis=1)

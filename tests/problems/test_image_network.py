@@ -29,10 +29,6 @@ def test_derivatives(check_derivatives, images, arguments):
     check_derivatives(problems(images, **arguments))
 
 
-def test_addresses(check_addresses, images):
-    check_addresses(problems(images))
-
-
 def test_names_tell_networks_apart(images):
     names = [
         problems(images, **arguments).name

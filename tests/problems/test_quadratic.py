@@ -11,10 +11,6 @@ def test_derivatives(check_derivatives, distribution):
     check_derivatives(Quadratics(4, distribution, scale=0.5, start=1.0, dtype="float64"))
 
 
-def test_addresses(check_addresses):
-    check_addresses(Quadratics())
-
-
 def test_loss_by_hand():
     # W x - y = [1 * 1 + 2 * 2 - 3, 0 * 1 + 1 * 2 - 4] = [2, -2]
     data = {"w": tf.constant([[1.0, 2.0], [0.0, 1.0]]), "y": tf.constant([3.0, 4.0])}

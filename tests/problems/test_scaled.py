@@ -13,10 +13,6 @@ def test_derivatives(check_derivatives):
     check_derivatives(ScaledCoordinates(Quadratics(4, start=1.0, dtype="float64"), 1.0))
 
 
-def test_addresses(check_addresses):
-    check_addresses(ScaledCoordinates(SoftmaxRegressions(5), 3.0))
-
-
 def test_losses_and_score_do_not_change_with_the_spread():
     def measured(spread):
         scaled = ScaledCoordinates(SoftmaxRegressions(5, dtype="float64"), spread)

@@ -10,10 +10,6 @@ def test_derivatives(check_derivatives):
     check_derivatives(SoftmaxRegressions(10, 100, 2.0, dtype="float64"))
 
 
-def test_addresses(check_addresses):
-    check_addresses(SoftmaxRegressions(10))
-
-
 def test_samples_can_be_made_within_a_graph():
     problems = SoftmaxRegressions(5)
     made = tf.function(problems.batch)(0, 0, 3)

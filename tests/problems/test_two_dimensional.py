@@ -49,11 +49,6 @@ def test_derivatives(check_derivatives, name):
     check_derivatives(TwoDimensionalFunctions(name, dtype="float64"), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("name", ["branin", "log_sum_exp"])
-def test_addresses(check_addresses, name):
-    check_addresses(TwoDimensionalFunctions(name))
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_by_hand(name):
     point, expected = VALUES[name]
