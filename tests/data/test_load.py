@@ -3,7 +3,6 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tfmeta.data.glyphs import glyphs
 from tfmeta.data.load import load_image_classes
@@ -31,17 +30,7 @@ def test_npz_is_resized_and_converted(tmp_path):
     assert load_image_classes(dataset, image_size=4, channels=3).image_shape == (4, 4, 3)
 
 
-def test_folder(tmp_path):
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        Image.fromarray(np.full([6, 6], 9, np.uint8)).save(tmp_path / name / "1.png")
-    assert load_image_classes(f"folder:{tmp_path}", image_size=None).image_shape == (6, 6, 1)
-    assert load_image_classes(f"folder:{tmp_path}", channels=3).image_shape == (28, 28, 3)
-
-
-@pytest.mark.parametrize(
-    "dataset", ["", "omniglot", "npz", "npz:", "tfds:", "zip:data", "glyphs:2"]
-)
+@pytest.mark.parametrize("dataset", ["", "omniglot", "zip:data", "glyphs:", "glyphs:2"])
 def test_unknown_data_sets(dataset):
     with pytest.raises(ArgumentError, match=f"^dataset={dataset}: .*use glyphs, tfds:NAME, folder"):
         load_image_classes(dataset)

@@ -6,6 +6,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.tasks.mixed import Mixed
 from tfmeta.tasks.sinusoid import Sinusoids
 from tfmeta.tasks.source import TaskSource
+from tfmeta.tasks.spec import TaskSpec
 
 
 class Constants(TaskSource):
@@ -18,6 +19,20 @@ class Constants(TaskSource):
     def tasks(self, seeds):
         made = Sinusoids(self.shots, 3).tasks(seeds)
         return {name: tf.zeros_like(tensor) + self.value for name, tensor in made.items()}
+
+
+class Ways(Constants):
+    """Its tasks have classes, all labels 0."""
+
+    def __init__(self, ways):
+        super().__init__(0)
+        self.spec = TaskSpec.traced(self.tasks, outputs=ways)
+
+    def tasks(self, seeds):
+        made = super().tasks(seeds)
+        for name in ("support_y", "query_y"):
+            made[name] = tf.cast(made[name][..., 0], tf.int32)
+        return made
 
 
 def one_batch(source, **kwargs):
@@ -34,22 +49,19 @@ def test_each_task_comes_whole_from_the_source_that_it_names():
         assert (values == batch["family"][:, None]).all()
 
 
-def test_a_task_depends_on_its_address_alone():
-    source = Mixed([Sinusoids(5, 3), Constants(7)], "ab", seed=2)
-    alone = one_batch(source, meta_batch=7)
-    shares = [one_batch(source, meta_batch=7, rank=rank, ranks=3) for rank in range(3)]
-    for name, values in alone.items():
-        np.testing.assert_array_equal(np.concatenate([part[name] for part in shares]), values)
-
-
-def test_shapes_are_known_before_anything_is_made():
-    spec = Mixed([Sinusoids(5, 3), Constants(7)], "ab").batches(4).element_spec
-    assert spec["support_x"] == tf.TensorSpec([4, 5, 1], tf.float32)
-    assert spec["family"] == tf.TensorSpec([4], tf.int32)
-
-
 def test_sources_must_be_alike_and_several():
     with pytest.raises(ArgumentError, match="sources=b: its tasks differ in shape"):
         Mixed([Sinusoids(5, 3), Constants(7, shots=6)], "ab")
+    with pytest.raises(
+        ArgumentError, match="sources=b: .*outputs from those of a; make them alike"
+    ):
+        Mixed([Ways(2), Ways(3)], "ab")
     with pytest.raises(ArgumentError, match="sources=1: give at least two"):
         Mixed([Sinusoids(5, 3)], "a")
+    with pytest.raises(ArgumentError, match="names=.*: give one for each of 2 sources"):
+        Mixed([Sinusoids(5, 3), Constants(7)], "abc")
+
+
+def test_the_names_of_the_sources_are_those_of_the_families():
+    spec = Mixed([Sinusoids(5, 3), Constants(7)], "ab").spec
+    assert spec == TaskSpec(tf.TensorSpec([1]), tf.TensorSpec([1]), 1, "regression", ("a", "b"))

@@ -1,7 +1,5 @@
 import numpy as np
-import pytest
 
-from tfmeta.errors import ArgumentError
 from tfmeta.tasks.sinusoid import Sinusoids
 
 
@@ -37,9 +35,3 @@ def assert_uniform(numbers, low, high):
     assert low - 1e-4 <= numbers.min() and numbers.max() <= high + 1e-4
     counts, _ = np.histogram(numbers, bins=5, range=(low - 1e-4, high + 1e-4))
     np.testing.assert_allclose(counts, numbers.size / 5, rtol=0.2)
-
-
-@pytest.mark.parametrize("arguments", [{"shots": 0}, {"queries": 0}, {"shots": 1.5}])
-def test_numbers_of_points_must_be_whole(arguments):
-    with pytest.raises(ArgumentError, match="give a whole number of at least 1"):
-        Sinusoids(**{"shots": 5, "queries": 5, **arguments})

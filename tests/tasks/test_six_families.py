@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from tfmeta.errors import ArgumentError
 from tfmeta.tasks.six_families import NOISE, SixFamilies
 
 TASKS = 1200
@@ -63,9 +62,3 @@ def test_waves_stay_within_their_amplitudes(tasks):
     # At the origin it is the offset alone.
     assert np.abs(offsets).max() < 4
     assert (np.ptp(ripple, axis=1) < 2 + 12 * NOISE).all()
-
-
-@pytest.mark.parametrize("arguments", [{"shots": 0}, {"queries": 1.5}])
-def test_numbers_of_points_must_be_whole(arguments):
-    with pytest.raises(ArgumentError, match="give a whole number of at least 1"):
-        SixFamilies(**{"shots": 5, "queries": 5, **arguments})

@@ -48,7 +48,7 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     value = f"folder:{path}"
     if not os.path.isdir(path):
         found = "this is a file" if os.path.exists(path) else "there is no such folder"
-        raise ArgumentError("dataset", value, f"{found}; give the path of a folder of images")
+        raise ArgumentError("dataset", value, f"{found}; give the path of a folder of images.")
     files: dict[tuple[str, str], list[str]] = defaultdict(list)
     for split, top in _tops(path):
         for folder, folders, names in os.walk(top, followlinks=True):
@@ -59,7 +59,7 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
                     "dataset",
                     value,
                     f"the image '{images[0]}' belongs to no class; put the images of each class "
-                    "into a directory of its own",
+                    "into a directory of its own.",
                 )
             if images:
                 files[os.path.relpath(folder, top).replace(os.sep, "/"), split] = images
@@ -68,7 +68,7 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
             "dataset",
             value,
             "there is no PNG, JPEG, BMP or GIF image in any directory of it; put the images of "
-            "each class into a directory of its own",
+            "each class into a directory of its own.",
         )
 
     def read(file: str) -> np.ndarray:
@@ -78,7 +78,7 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
             raise ArgumentError(
                 "dataset",
                 value,
-                f"the image '{file}' cannot be read ({error}); replace or remove it",
+                f"the image '{file}' cannot be read ({error}); replace or remove it.",
             ) from None
 
     # Pillow releases Python's global lock while it decodes and resizes.

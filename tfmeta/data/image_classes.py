@@ -37,12 +37,12 @@ class ImageClasses:
             raise ArgumentError(
                 "images",
                 f"{self.images.dtype} of shape {self.images.shape}",
-                "expected uint8 of shape [total, height, width, channels]; convert it",
+                "expected uint8 of shape [total, height, width, channels]; convert it.",
             )
         counts = np.asarray(self.counts)
         if counts.ndim != 1 or not np.issubdtype(counts.dtype, np.integer):
             raise ArgumentError(
-                "counts", self.counts, "expected one whole number per class; count the images"
+                "counts", self.counts, "expected one whole number per class; count the images."
             )
         object.__setattr__(self, "counts", counts.astype(np.int64))
         if (counts < 1).any() or counts.sum() != len(self.images):
@@ -50,13 +50,13 @@ class ImageClasses:
                 "counts",
                 self.counts,
                 f"each must be at least 1, and their sum {len(self.images)}, the number of images; "
-                "leave out empty classes",
+                "leave out empty classes.",
             )
         if len(self.names) != len(counts) or len(set(self.names)) != len(counts):
             raise ArgumentError(
                 "names",
                 _shortened(self.names),
-                f"expected {len(counts)} different names, one per class; rename or merge classes",
+                f"expected {len(counts)} different names, one per class; rename or merge classes.",
             )
         if self.split is not None and (
             len(self.split) != len(counts) or not set(self.split) <= set(SPLITS)
@@ -64,7 +64,7 @@ class ImageClasses:
             raise ArgumentError(
                 "split",
                 _shortened(self.split),
-                f"expected {len(counts)} names, one per class, each one of {', '.join(SPLITS)}",
+                f"expected {len(counts)} names, one per class, each one of {', '.join(SPLITS)}.",
             )
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class ImageClasses:
                 "rotations",
                 True,
                 f"only square images can be turned by 90 degrees, and these are {height}x{width}; "
-                "resize them to a square or leave rotations out",
+                "resize them to a square or leave rotations out.",
             )
         turned = [np.rot90(self.images, turns, axes=(1, 2)) for turns in range(4)]
         angles = ("", "/rotated90", "/rotated180", "/rotated270")

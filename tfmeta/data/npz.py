@@ -36,7 +36,7 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         raise ArgumentError("dataset", value, f"{found}; give the path of an .npz file")
     if not zipfile.is_zipfile(path):
         raise ArgumentError(
-            "dataset", value, "this is no .npz file, or a truncated one; write or fetch it again"
+            "dataset", value, "this is no .npz file, or a truncated one; write or fetch it again."
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -50,17 +50,17 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         if "allow_pickle" in str(error):
             problem = (
                 "it holds pickled objects, which could run any program and are not read; save "
-                "plain arrays, with images all of one shape"
+                "plain arrays, with images all of one shape."
             )
         else:
-            problem = f"the file is damaged ({error}); write or fetch it again"
+            problem = f"the file is damaged ({error}); write or fetch it again."
         raise ArgumentError("dataset", value, problem) from None
     if "images" not in arrays:
         raise ArgumentError(
             "dataset",
             value,
             f"it has no array `images`, only {', '.join(present) or 'nothing'}; save the images "
-            "under that name",
+            "under that name.",
         )
     images = _pixels(arrays["images"], value)
     classes, examples, *image_shape = images.shape
@@ -70,7 +70,7 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     if len(set(names)) < classes:
         twice = next(name for name in names if names.count(name) > 1)
         raise ArgumentError(
-            "dataset", value, f"`class_names` has '{twice}' twice; give every class its own name"
+            "dataset", value, f"`class_names` has '{twice}' twice; give every class its own name."
         )
     split = _text(arrays, "split", classes, value)
     if split is not None:
@@ -79,7 +79,7 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
             raise ArgumentError(
                 "dataset",
                 value,
-                f"`split` has the name '{unknown[0]}'; use train, validation and test",
+                f"`split` has the name '{unknown[0]}'; use train, validation and test.",
             )
         split = tuple(_SPLIT_NAMES[name] for name in split)
     whole = ImageClasses(
@@ -98,7 +98,7 @@ def _pixels(images: np.ndarray, value: str) -> np.ndarray:
             "dataset",
             value,
             f"`images` has shape {images.shape}; expected [class, example, height, width] or "
-            "[class, example, height, width, channel], none of them 0",
+            "[class, example, height, width, channel], none of them 0.",
         )
     if images.ndim == 4:
         images = images[..., np.newaxis]
@@ -106,7 +106,7 @@ def _pixels(images: np.ndarray, value: str) -> np.ndarray:
         raise ArgumentError(
             "dataset",
             value,
-            f"`images` has {images.shape[-1]} channels; save gray (1) or color (3) images",
+            f"`images` has {images.shape[-1]} channels; save gray (1) or color (3) images.",
         )
     if images.dtype == np.uint8:
         return images
@@ -114,18 +114,20 @@ def _pixels(images: np.ndarray, value: str) -> np.ndarray:
         raise ArgumentError(
             "dataset",
             value,
-            f"`images` is {images.dtype}; save uint8, or floating point numbers from 0 to 1",
+            f"`images` is {images.dtype}; save uint8, or floating point numbers from 0 to 1.",
         )
     if not np.isfinite(images).all():
         raise ArgumentError(
-            "dataset", value, "`images` has pixels that are not finite (NaN or infinite); mend them"
+            "dataset",
+            value,
+            "`images` has pixels that are not finite (NaN or infinite); mend them.",
         )
     if images.min() < 0 or images.max() > 1:
         raise ArgumentError(
             "dataset",
             value,
             f"`images` is {images.dtype} with pixels from {images.min():g} to {images.max():g}; "
-            "scale them to 0 to 1, or save uint8",
+            "scale them to 0 to 1, or save uint8.",
         )
     return np.round(images * 255).astype(np.uint8)
 
@@ -142,6 +144,6 @@ def _text(
             "dataset",
             value,
             f"`{name}` is {array.dtype} of shape {array.shape}; expected {classes} strings, one "
-            "per class of `images`",
+            "per class of `images`.",
         )
     return tuple(str(text) for text in array.astype(str))

@@ -106,7 +106,7 @@ def split_classes(
             "split",
             split,
             "there is no such split and no such folder; use given, alphabets, seeded, or a folder "
-            "with train.txt, validation.txt and test.txt",
+            "with train.txt, validation.txt and test.txt.",
         )
     members = {name: [i for i, part in enumerate(parts) if part == name] for name in SPLITS}
     return {name: classes.subset(indices) for name, indices in members.items() if indices}
@@ -114,7 +114,7 @@ def split_classes(
 
 def _given(classes: ImageClasses) -> list[str | None]:
     if classes.split is None:
-        raise ArgumentError("split", "given", "the data has no split of its own; use seeded")
+        raise ArgumentError("split", "given", "the data has no split of its own; use seeded.")
     return list(classes.split)
 
 
@@ -129,7 +129,7 @@ def _alphabets(classes: ImageClasses) -> list[str | None]:
             raise ArgumentError(
                 "split",
                 "alphabets",
-                f"class '{name}' is in no alphabet of Omniglot; use seeded for other data",
+                f"class '{name}' is in no alphabet of Omniglot; use seeded for other data.",
             )
         parts.append(part_of[alphabet])
     return parts
@@ -160,19 +160,19 @@ def _listed(classes: ImageClasses, folder: str) -> list[str | None]:
         for name in filter(None, names):
             if name not in classes.names:
                 raise ArgumentError(
-                    "split", folder, f"the data has no class '{name}', which {file} lists; mend it"
+                    "split", folder, f"the data has no class '{name}', which {file} lists; mend it."
                 )
             if part_of.setdefault(name, part) != part:
                 raise ArgumentError(
                     "split",
                     folder,
-                    f"class '{name}' is listed for {part_of[name]} and for {part}; keep one",
+                    f"class '{name}' is listed for {part_of[name]} and for {part}; keep one.",
                 )
     if not part_of:
         raise ArgumentError(
             "split",
             folder,
             "the folder lists no class; put train.txt, validation.txt and test.txt there, with the "
-            "name of a class per line",
+            "name of a class per line.",
         )
     return [part_of.get(name) for name in classes.names]

@@ -44,7 +44,7 @@ def load_tfds(name: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         features.get("label"), tfds.features.ClassLabel
     ):
         raise ArgumentError(
-            "dataset", value, "it has no features image and label; choose a set with both"
+            "dataset", value, "it has no features image and label; choose a set with both."
         )
     if not builder.is_prepared():
         try:
@@ -56,7 +56,7 @@ def load_tfds(name: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
                 value,
                 f"it is not prepared in {builder.data_dir} and could not be downloaded "
                 f"({type(error).__name__}: {_first_line(error)}); give the folder where it is by "
-                "data_dir, or use npz: or folder:",
+                "data_dir, or use npz:PATH or folder:PATH.",
             ) from error
     names = [_class_name(builder.name, name) for name in features["label"].names]
     images, labels = [], []
@@ -80,7 +80,7 @@ def load_tfds(name: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
                 labels.append((names[label], split))
     if not images:
         raise ArgumentError(
-            "dataset", value, "it has no split train, validation or test; choose another set"
+            "dataset", value, "it has no split train, validation or test; choose another set."
         )
     return merged(pictures.stack(images, options.channels), labels)
 
