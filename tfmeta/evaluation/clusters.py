@@ -56,7 +56,7 @@ def clustered(learner: Any, source: TaskSource, count: int) -> Clustered:
 
     Args:
         learner: a few-shot learner whose start has clusters.
-        source: of unseen tasks; its `names`, if it has any, are those of the families.
+        source: of unseen tasks.
         count: how many tasks.
     """
 
@@ -74,5 +74,5 @@ def clustered(learner: Any, source: TaskSource, count: int) -> Clustered:
     whole = [tf.concat(part, axis=0) for part in zip(*parts, strict=True)]
     signatures, labels, family = (tensor.numpy() for tensor in distributed.gather(whole))
     known = family[0] >= 0
-    names = getattr(source, "names", ()) if known else ()
+    names = source.spec.families if known else ()
     return Clustered(signatures, labels, family if known else None, names)
