@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmeta.evaluation import tuning
 from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.evaluation.tuning import LEAST_LOSS, decays, log10_loss, rates, search, tune
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.problems.bowl import Bowls
 
 
@@ -67,7 +67,7 @@ def test_of_equal_numbers_the_first_that_was_tried_stays():
     assert found.numbers == {"rate": 1e-3}
 
 
-class Parabolas(Problems):
+class Parabolas(ProblemFamily):
     """f(x) = 0.5 * curvature * x^2, from x = 1."""
 
     name = "parabola"

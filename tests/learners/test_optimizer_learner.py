@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner
-from tfmeta.problems import Bowls, Problems, Quadratics
+from tfmeta.problems import Bowls, ProblemFamily, Quadratics
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM, GradientDescent, HierarchicalRNN, MetaSGD
 
@@ -42,7 +42,7 @@ def some_rule(name, dtype="float64"):
     return rule
 
 
-class Quartics(Problems):
+class Quartics(ProblemFamily):
     """sum (x_i^2 - a_i)^2 + y^2 x_1^2, times a draw of each step; weights x [2] and y []."""
 
     name = "quartic"
@@ -300,7 +300,7 @@ def test_a_meta_iteration_moves_the_rule_along_the_mean_gradient():
     assert_equal(learner.rule.get_weights(), moved)
 
 
-class Valley(Problems):
+class Valley(ProblemFamily):
     """sum x^2 / 2, where the squares of the second coordinate are too large for a float64."""
 
     name = "valley"

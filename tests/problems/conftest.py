@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 PROBLEMS = 3
 STEP = 1e-5
@@ -12,12 +12,12 @@ STEP = 1e-5
 
 @pytest.fixture
 def check_derivatives():
-    """Checks gradient and second derivative, of problems run as one, by central differences.
+    """Checks gradient and second derivative, of problems run at once, by central differences.
 
     The family is in float64. The direction has unit length over all weights of a problem.
     """
 
-    def check(problems: Problems, tolerance: float = 1e-6) -> None:
+    def check(problems: ProblemFamily, tolerance: float = 1e-6) -> None:
         tasks = problems.batch(0, 0, PROBLEMS)
         rng = np.random.default_rng(0)
         directions = [rng.normal(size=tensor.shape) for tensor in tasks["weights"]]

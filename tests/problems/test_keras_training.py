@@ -51,7 +51,7 @@ def first(family):
 
 
 def test_derivatives(check_derivatives):
-    check_derivatives(problems(stackable=True))
+    check_derivatives(problems(vectorizable=True))
 
 
 def test_starts_are_drawn_from_the_initializers_by_seed():
@@ -136,7 +136,7 @@ def test_labels_of_another_shape_and_type():
 
 
 def test_full_loss_has_a_gradient_for_many_problems_at_once():
-    family = problems(stackable=True)
+    family = problems(vectorizable=True)
     weights = starts(family, 0, 2)
 
     def gradient(weights):

@@ -3,7 +3,7 @@ import pytest
 
 from tfmeta.data.glyphs import glyphs
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.registry import NAMES, problems_named
+from tfmeta.problems.registry import PROBLEMS, problems_named
 
 COUNTS = {
     "quadratic": 1,
@@ -28,7 +28,7 @@ def images():
     return glyphs(classes=12, examples=5, size=8)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_each_type_has_its_families_and_noisy_ones_are_named_so(name, images):
     families = problems_named(name, 0, images)
     plain = name.removeprefix("noisy_")
@@ -41,7 +41,7 @@ def test_each_type_has_its_families_and_noisy_ones_are_named_so(name, images):
 def test_no_two_types_share_a_family(images):
     names = [
         family.name
-        for name in NAMES
+        for name in PROBLEMS
         if not name.endswith(("wichrowska", "five_types"))  # made of the others
         for family in problems_named(name, 0, images)
     ]

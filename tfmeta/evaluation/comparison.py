@@ -8,7 +8,7 @@ import numpy as np
 from tfmeta.evaluation.loss_curves import Curves, LossCurves
 from tfmeta.evaluation.statistics import interval95
 from tfmeta.evaluation.tuning import HAND_DESIGNED, Found, log10_loss, tune
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import UpdateRule
 
 _POINTS = 200  # of a curve: more would not show
@@ -80,8 +80,8 @@ def _mean(name: str, values: np.ndarray, width: str) -> dict[str, float | None]:
 
 def compare(
     rule: UpdateRule,
-    training: Problems,
-    test: Problems,
+    training: ProblemFamily,
+    test: ProblemFamily,
     steps: int,
     tuning_problems: int,
     test_problems: int,

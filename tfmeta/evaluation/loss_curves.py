@@ -9,7 +9,7 @@ from tfmeta import distributed, engine, random_numbers
 from tfmeta.distributed import chunks, share
 from tfmeta.errors import ArgumentError
 from tfmeta.inner.loop import inner_step
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import UpdateRule
 
 
@@ -44,7 +44,7 @@ class LossCurves:
     def __init__(
         self,
         rule: UpdateRule,
-        problems: Problems,
+        problems: ProblemFamily,
         steps: int,
         every: int = 1,
         xla: bool = False,

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.evaluation.loss_curves import LossCurves
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import Adam, GradientDescent, GradientRule, Momentum, RMSprop, UpdateRule
 
 # Rounding in float32 leaves about as much of a sum of squares near 1: below it losses say nothing.
@@ -114,7 +114,7 @@ def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis])
     return Found(numbers(best), scores[best], at_end)
 
 
-def tune(name: str, problems: Problems, steps: int, count: int) -> Found:
+def tune(name: str, problems: ProblemFamily, steps: int, count: int) -> Found:
     """Searches the numbers with which a hand-designed rule minimizes best.
 
     That is, with the lowest mean of log10 of the loss after the last step, see `log10_loss`.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner, mean_of_finite
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.scheduling import costs, schedule
 from tfmeta.scheduling.costs import Cost
 from tfmeta.scheduling.schedule import Kind, Part
@@ -76,7 +76,7 @@ class ClusterLoop:
     def __init__(
         self,
         learner: OptimizerLearner,
-        families: Sequence[Problems],
+        families: Sequence[ProblemFamily],
         clusters: Sequence[int],
         problems: int,
         cluster_groups: str = "split",

@@ -12,7 +12,7 @@ from tfmeta import distributed, engine, random_numbers
 from tfmeta.distributed import share
 from tfmeta.errors import ArgumentError
 from tfmeta.inner.loop import inner_step
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import UpdateRule
 
@@ -101,7 +101,7 @@ class OptimizerLearner(keras.Model):
 
     # The algorithm.
 
-    def start(self, problems: Problems, tasks: engine.Tasks) -> Carried:
+    def start(self, problems: ProblemFamily, tasks: engine.Tasks) -> Carried:
         """The beginning of the training of problems.
 
         Args:
@@ -117,7 +117,7 @@ class OptimizerLearner(keras.Model):
         return Carried(list(tasks["weights"]), state, first_loss)
 
     def first_state(
-        self, problems: Problems, tasks: engine.Tasks, parameters: Sequence[tf.Tensor]
+        self, problems: ProblemFamily, tasks: engine.Tasks, parameters: Sequence[tf.Tensor]
     ) -> Any:
         """The rule's memory of each problem before its first step, which may be learned."""
         return engine.for_each(
@@ -128,7 +128,7 @@ class OptimizerLearner(keras.Model):
 
     def unroll(
         self,
-        problems: Problems,
+        problems: ProblemFamily,
         parameters: Sequence[tf.Tensor],
         tasks: engine.Tasks,
         carried: Carried,
@@ -215,7 +215,7 @@ class OptimizerLearner(keras.Model):
 
     def meta_gradient(
         self,
-        problems: Problems,
+        problems: ProblemFamily,
         tasks: engine.Tasks,
         carried: Carried,
         first_step: tf.Tensor | int,
@@ -238,7 +238,7 @@ class OptimizerLearner(keras.Model):
 
     def own_gradient(
         self,
-        problems: Problems,
+        problems: ProblemFamily,
         tasks: engine.Tasks,
         carried: Carried,
         first_step: tf.Tensor | int,
@@ -292,7 +292,7 @@ class OptimizerLearner(keras.Model):
         apply(list(gradients))
 
     def meta_iteration(
-        self, problems: Problems, step: int, meta_batch: int, lengths: Lengths
+        self, problems: ProblemFamily, step: int, meta_batch: int, lengths: Lengths
     ) -> float:
         """Trains problems from their start, updating the rule after every unroll.
 
@@ -318,7 +318,7 @@ class OptimizerLearner(keras.Model):
             done += length
         return mean_of_finite(losses)
 
-    def graphs(self, problems: Problems, meta_batch: int) -> tuple[Any, Any]:
+    def graphs(self, problems: ProblemFamily, meta_batch: int) -> tuple[Any, Any]:
         """What a meta-iteration runs, built once for a family and a number of problems.
 
         Args:

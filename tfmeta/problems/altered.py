@@ -1,9 +1,9 @@
 """Families of problems whose losses are those of another family, altered."""
 
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
-class Altered(Problems):
+class Altered(ProblemFamily):
     """A family with another loss on a batch; all else is as in the family that it is made of.
 
     Args:
@@ -11,10 +11,14 @@ class Altered(Problems):
         name: what it is called in reports.
     """
 
-    def __init__(self, problems: Problems, name: str):
+    def __init__(self, problems: ProblemFamily, name: str):
         super().__init__(problems.seed)
         self.problems, self.name = problems, name
-        self.metric, self.stackable = problems.metric, problems.stackable
+        self.metric, self.vectorizable = problems.metric, problems.vectorizable
+
+    @property
+    def type(self):
+        return self.problems.type
 
     def tasks(self, seeds):
         return self.problems.tasks(seeds)

@@ -5,16 +5,16 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmeta import random_numbers
 from tfmeta.tasks.addressed import AddressedSource
+from tfmeta.updates.objective import Objective, Weights
 
-Weights = list[tf.Tensor]
 
-
-class Problems(AddressedSource):
-    """A family of optimization problems (optimizees), endless and addressed as tasks are.
+class ProblemFamily(AddressedSource):
+    """A family of optimization problems, endless and addressed as tasks are.
 
     All problems of a family have weights of the same shapes, so that one graph serves them all and
-    many can run as one. `tasks` makes problems from their seeds: where each starts, and the data
+    many can run at once. `tasks` makes problems from their seeds: where each starts, and the data
     that makes it differ from the others. The functions of one problem (`loss`, `full_loss`,
     `score`) are written without a task axis; the engine runs them for many. Data that all problems
     of a family share, such as images, belongs to the object, not to `tasks`.
@@ -22,12 +22,18 @@ class Problems(AddressedSource):
     Attributes:
         name: what it is called in reports.
         metric: the name of what `score` gives, or None where a problem has no measure but its loss.
-        stackable: whether many problems can run as one, see `engine.stack`.
+        vectorizable: whether many problems can run at once, see `engine.vectorize`. Whether they do
+            is for the learner to say.
     """
 
     name: str
     metric: str | None = None
-    stackable = True
+    vectorizable = True
+
+    @property
+    def type(self) -> str:
+        """The type of the problems: the class that makes them, whatever is done to their loss."""
+        return type(self).__name__
 
     @abc.abstractmethod
     def tasks(self, seeds: tf.Tensor) -> dict[str, Any]:
@@ -50,6 +56,16 @@ class Problems(AddressedSource):
             data: of one problem, as `tasks` made it.
             seed: int32 `[2]`, chooses the batch and draws the noise, if there is any.
         """
+
+    def objective(self, task: dict[str, Any], step: tf.Tensor | int) -> Objective:
+        """What one problem asks for in one step: the loss on the batch of that step.
+
+        Args:
+            task: one problem, as `batch` makes it.
+            step: how many steps the problem has taken.
+        """
+        seed = random_numbers.fold_in(task["seed"], step + 1)
+        return Objective(lambda weights: (self.loss(weights, task["data"], seed), ()))
 
     def full_loss(self, weights: Weights, data: Any) -> tf.Tensor:
         """The loss on all data, without noise (scalar); a problem without batches has only one."""

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
-class Bowls(Problems):
+class Bowls(ProblemFamily):
     """f(x) = 0.5 * |A x|^2 with A = diag(sqrt(condition number), 1) R (Wichrowska et al. 2017).
 
     R turns the plane by `angle`. The problems of a family differ in where they start, x from

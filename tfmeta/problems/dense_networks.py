@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.base import Problems, Weights
+from tfmeta.problems.base import ProblemFamily
+from tfmeta.updates.objective import Weights
 
 _ACTIVATIONS = {"sigmoid": tf.sigmoid, "relu": tf.nn.relu}
 
 
-class DenseNetworks(Problems):
+class DenseNetworks(ProblemFamily):
     """Training a dense network to classify: the softmax cross-entropy, and the accuracy.
 
     The weights are a matrix `[inputs, outputs]` and a bias `[outputs]` for each layer, normal at

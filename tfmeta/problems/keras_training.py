@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from tfmeta import engine, random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.inner import keras_support as keras_model
+from tfmeta.inner import keras_support
 from tfmeta.inner.functional import FunctionalModel
 from tfmeta.layers import inexact_layers
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
-class KerasModelProblems(Problems):
+class KerasModelProblems(ProblemFamily):
     """Training a Keras model on a data set of the user's.
 
     All problems share the data and differ in their first weights and their batches. A weight whose
@@ -39,8 +39,8 @@ class KerasModelProblems(Problems):
             or a scalar; not negative.
         dataset: finite, of batches (x, y).
         held_out: likewise, never used for training; None for none.
-        stackable: whether many problems can run as one: for small dense models without random
-            layers, see `engine.stack`.
+        vectorizable: whether many problems can run at once: for small dense models without
+            random layers, see `engine.vectorize`.
         seed: seed of the problems.
 
     Raises:
@@ -55,12 +55,12 @@ class KerasModelProblems(Problems):
         loss: str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
         dataset: tf.data.Dataset,
         held_out: tf.data.Dataset | None = None,
-        stackable: bool = False,
+        vectorizable: bool = False,
         seed: int = 0,
     ):
         super().__init__(seed)
         _check(model)
-        self.name, self.stackable = model.name, stackable
+        self.name, self.vectorizable = model.name, vectorizable
         self.functional = FunctionalModel(model, keras.losses.get(loss))
         # Made outside any graph, so that all graphs share them.
         with tf.init_scope():
@@ -110,7 +110,7 @@ class KerasModelProblems(Problems):
 
     def _mean(self, function, weights, batches):
         each = engine.for_each(
-            lambda batch: function(weights, *batch), batches, self.stackable, in_flight=1
+            lambda batch: function(weights, *batch), batches, self.vectorizable, in_flight=1
         )
         return tf.reduce_mean(each)
 
@@ -153,7 +153,7 @@ def _drawn(initializer: Any, like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _check(model: keras.Model) -> None:
     if not model.built:
         raise ArgumentError("model", model.name, "it has no weights yet; build it first.")
-    keras_model.check(model, second_order=False)
+    keras_support.check(model, second_order=False)
     inexact = inexact_layers(model)
     if inexact:
         raise ArgumentError(

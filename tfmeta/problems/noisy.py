@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.altered import Altered
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
 class NoisyGradients(Altered):
@@ -24,7 +24,7 @@ class NoisyGradients(Altered):
         ArgumentError: the deviation is not a number of at least 0.
     """
 
-    def __init__(self, problems: Problems, deviation: float):
+    def __init__(self, problems: ProblemFamily, deviation: float):
         super().__init__(problems, f"noisy_{problems.name}")
         if not 0 <= deviation < math.inf:
             raise ArgumentError("deviation", deviation, "give a number of at least 0.")

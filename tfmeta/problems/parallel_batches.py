@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from tfmeta import engine, random_numbers
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_count
 from tfmeta.problems.altered import Altered
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
 class ParallelBatches(Altered):
@@ -17,20 +17,21 @@ class ParallelBatches(Altered):
     Args:
         problems: the family.
         batches: of a step.
+        vectorized: compute the losses on all batches at once, where the family can; else one by
+            one.
 
     Raises:
         ArgumentError: `batches` is not a whole number of at least 1.
     """
 
-    def __init__(self, problems: Problems, batches: int):
+    def __init__(self, problems: ProblemFamily, batches: int, vectorized: bool = True):
         super().__init__(problems, problems.name)
-        if type(batches) is not int or batches < 1:
-            raise ArgumentError("batches", batches, "give a whole number of at least 1.")
-        self.in_parallel = batches
+        self.in_parallel = check_count("batches", batches)
+        self.vectorized = vectorized and problems.vectorizable
 
     def loss(self, weights, data, seed):
         seeds = random_numbers.fold_in(seed, tf.range(self.in_parallel))
         losses = engine.for_each(
-            lambda seed: self.problems.loss(weights, data, seed), seeds, self.stackable
+            lambda seed: self.problems.loss(weights, data, seed), seeds, self.vectorized
         )
         return tf.reduce_mean(losses)

@@ -4,10 +4,10 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
-class Quadratics(Problems):
+class Quadratics(ProblemFamily):
     """f(x) = scale * |W x - y|^2 with random W and y.
 
     Two published families: `distribution="uniform"` with W and y from [0, 1), x from 0.01 N(0, 1)

@@ -1,10 +1,11 @@
 """Families of problems by the name of their type."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.problems.bowl import Bowls
 from tfmeta.problems.fully_connected import FullyConnectedNetworks
 from tfmeta.problems.image_network import ImageNetworks
@@ -14,7 +15,7 @@ from tfmeta.problems.softmax_regression import SoftmaxRegressions
 from tfmeta.problems.two_dimensional import FUNCTIONS, TwoDimensionalFunctions
 
 # A family, and the deviation of the noise of its noisy variant.
-_Families = list[tuple[Problems, float]]
+_Families = list[tuple[ProblemFamily, float]]
 
 # Features, hidden layers, batch size: the published networks of Wichrowska et al. 2017.
 _NETWORKS = (
@@ -93,7 +94,37 @@ def _five_types(seed: int) -> _Families:
     ]
 
 
-_TYPES: dict[str, Callable[[int], _Families]] = {
+class ProblemType(NamedTuple):
+    """A type of problems.
+
+    Attributes:
+        families: maps a seed, images and whether to invert them to the families of the type.
+        needs_images: whether the problems are made of images.
+    """
+
+    families: Callable[[int, Any, bool], list[ProblemFamily]]
+    needs_images: bool = False
+
+
+def _plain(made: Callable[[int], _Families]) -> ProblemType:
+    return ProblemType(lambda seed, *_: [family for family, _ in made(seed)])
+
+
+def _noisy(made: Callable[[int], _Families]) -> ProblemType:
+    return ProblemType(
+        lambda seed, *_: [NoisyGradients(family, deviation) for family, deviation in made(seed)]
+    )
+
+
+def _image_networks(hidden: tuple[int, ...], activation: str) -> ProblemType:
+    def families(seed, images, invert):
+        classes = min(10, len(images))
+        return [ImageNetworks(images, hidden, activation, classes, seed=seed, invert=invert)]
+
+    return ProblemType(families, needs_images=True)
+
+
+_MADE: dict[str, Callable[[int], _Families]] = {
     "quadratic": _quadratic,
     "quadratic_normal": _quadratic_normal,
     "wichrowska_quadratic": _wichrowska_quadratic,
@@ -105,19 +136,21 @@ _TYPES: dict[str, Callable[[int], _Families]] = {
     "wichrowska": _wichrowska,
     "five_types": _five_types,
 }
-# Hidden layers and activation: the networks of Andrychowicz et al. 2016, section 3.2.
-_IMAGE_NETWORKS = {
-    "image_network": ((20,), "sigmoid"),
-    "image_network_40": ((40,), "sigmoid"),
-    "image_network_2x20": ((20, 20), "sigmoid"),
-    "image_network_relu": ((20,), "relu"),
+# Every type of problems by name. Image networks: hidden layers and activation are those of
+# Andrychowicz et al. 2016, section 3.2.
+PROBLEMS: dict[str, ProblemType] = {
+    **{name: _plain(made) for name, made in _MADE.items()},
+    **{f"noisy_{name}": _noisy(made) for name, made in _MADE.items()},
+    "image_network": _image_networks((20,), "sigmoid"),
+    "image_network_40": _image_networks((40,), "sigmoid"),
+    "image_network_2x20": _image_networks((20, 20), "sigmoid"),
+    "image_network_relu": _image_networks((20,), "relu"),
 }
-NAMES = (*_TYPES, *(f"noisy_{name}" for name in _TYPES), *_IMAGE_NETWORKS)
 
 
 def problems_named(
     name: str, seed: int = 0, images: ImageClasses | None = None, invert: bool = False
-) -> list[Problems]:
+) -> list[ProblemFamily]:
     """The families of a type of problems, each with a name of its own.
 
     `quadratic` (d = 10) and `quadratic_normal` (the same with normal W and y) are those of
@@ -132,7 +165,7 @@ def problems_named(
     layers) and `image_network_relu` classify the first ten classes of images.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `PROBLEMS`.
         seed: seed of the problems.
         images: for the image networks.
         invert: show these images negative, see `ImageNetworks`.
@@ -140,16 +173,9 @@ def problems_named(
     Raises:
         ArgumentError: there is no such type, or it lacks images.
     """
-    if name in _IMAGE_NETWORKS:
-        if images is None:
-            raise ArgumentError("problem", name, "it needs images; give a data set of them.")
-        hidden, activation = _IMAGE_NETWORKS[name]
-        classes = min(10, len(images))
-        return [ImageNetworks(images, hidden, activation, classes, seed=seed, invert=invert)]
-    kind = name.removeprefix("noisy_")
-    if kind not in _TYPES:
-        raise ArgumentError("problem", name, f"choose one of {', '.join(NAMES)}.")
-    families = _TYPES[kind](seed)
-    if kind == name:
-        return [family for family, _ in families]
-    return [NoisyGradients(family, deviation) for family, deviation in families]
+    if name not in PROBLEMS:
+        raise ArgumentError("problem", name, f"choose one of {', '.join(PROBLEMS)}.")
+    kind = PROBLEMS[name]
+    if kind.needs_images and images is None:
+        raise ArgumentError("problem", name, "it needs images; give a data set of them.")
+    return kind.families(seed, images, invert)

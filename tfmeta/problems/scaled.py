@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.altered import Altered
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
 class ScaledCoordinates(Altered):
@@ -25,7 +25,7 @@ class ScaledCoordinates(Altered):
         ArgumentError: the spread is not a number of at least 0.
     """
 
-    def __init__(self, problems: Problems, spread: float):
+    def __init__(self, problems: ProblemFamily, spread: float):
         super().__init__(problems, f"scaled_{problems.name}")
         if not 0 <= spread < math.inf:
             raise ArgumentError("spread", spread, "give a number of at least 0.")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 
 def ackley(x, y):
@@ -114,7 +114,7 @@ FUNCTIONS = {
 }
 
 
-class TwoDimensionalFunctions(Problems):
+class TwoDimensionalFunctions(ProblemFamily):
     """A test function of x and y, one tensor `[2]` (Wichrowska et al. 2017).
 
     Formulas, constants and starts are those of the public code, which adds 2 to Michalewicz's

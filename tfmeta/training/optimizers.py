@@ -10,7 +10,7 @@ from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.evaluation.statistics import first_lasting, interval95
 from tfmeta.learners.cluster_loop import ClusterLoop
 from tfmeta.learners.optimizer_learner import OptimizerLearner
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.training.loop import Trainer
 
@@ -39,8 +39,8 @@ class OptimizerTrainer(Trainer):
     def __init__(
         self,
         learner: OptimizerLearner,
-        families: Sequence[Problems],
-        validation: Sequence[Problems],
+        families: Sequence[ProblemFamily],
+        validation: Sequence[ProblemFamily],
         lengths: Callable[[int], Lengths],
         meta_batch: int,
         validation_problems: int,

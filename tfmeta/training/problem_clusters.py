@@ -12,7 +12,7 @@ from tfmeta.distributed import share
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer_learner import OptimizerLearner
 from tfmeta.problems.altered import Altered
-from tfmeta.problems.base import Problems
+from tfmeta.problems.base import ProblemFamily
 
 # Of a gradient's projection; the problems whose mean gradient stands for their family, and the
 # steps of theirs that it is of.
@@ -20,7 +20,7 @@ _DIMS, _PROBLEMS, _STEPS = 32, 8, 5
 
 
 def cluster(
-    families: Sequence[Problems],
+    families: Sequence[ProblemFamily],
     clustering: str,
     learner: OptimizerLearner,
     num_clusters: int | None = None,
