@@ -11,10 +11,9 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.learners import OptimizerLearner
 from tfmeta.training import checkpoints
 from tfmeta.training.run_folder import RunFolder
-from tfmeta.updates import UpdateRule
+from tfmeta.updates import GradientRule
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -27,7 +26,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     that gets no gradient stays where it is, and the rule is shown a gradient of zero for it.
 
     Args:
-        rule: the update rule; it is built for the model's weights unless it has been.
+        rule: moves weights along their gradient; it is built for the model's weights unless it has
+            been.
         learning_rate: multiplies the rule's steps. A learned rule sets its own rates, so that 1
             is the rule as it was trained.
         seed: of what the rule draws when it starts, a whole number of at least 0.
@@ -35,17 +35,20 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             rule sees them; `weight_decay` shrinks the weights by `weight_decay * learning_rate`.
 
     Raises:
-        ArgumentError: `rule` is none, or the seed is out of range; in `build`, the rule's
+        ArgumentError: `rule` is no such rule, or the seed is out of range; in `build`, the rule's
             parameters are for other weights, or there is a `tf.distribute` strategy.
     """
 
     def __init__(
-        self, rule: UpdateRule, learning_rate: Any = 1.0, seed: int = 0, **kwargs: Any
+        self, rule: GradientRule, learning_rate: Any = 1.0, seed: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(learning_rate, **kwargs)
-        if not isinstance(rule, UpdateRule):
+        if not all(callable(getattr(rule, name, None)) for name in ("initial_state", "update")):
             raise ArgumentError(
-                "rule", rule, "give an update rule; tfmeta.load_optimizer reads a trained one."
+                "rule",
+                rule,
+                "give an update rule that moves weights along their gradient; "
+                "tfmeta.load_optimizer reads a trained one.",
             )
         if type(seed) is not int or seed < 0:
             raise ArgumentError("seed", seed, "give a whole number of at least 0.")
@@ -155,11 +158,12 @@ def load_optimizer(path: str | Path) -> LearnedOptimizer:
         learner = checkpoints.load(path)
     except ArgumentError as error:
         raise ArgumentError("path", error.value, error.problem) from error
-    if not isinstance(learner, OptimizerLearner):
+    rule = getattr(learner, "rule", None)
+    if rule is None:
         raise ArgumentError(
             "path",
             path,
             f"it holds a {type(learner).__name__}, not a trained update rule; give the output "
             "folder of tools/train_optimizer.py.",
         )
-    return LearnedOptimizer(learner.rule)
+    return LearnedOptimizer(rule)

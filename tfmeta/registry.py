@@ -3,8 +3,8 @@
 A new member is one file and one row here: flags, error messages and the tests of all members of a
 kind follow from the row. A row says where its member is, and the member is imported when it is
 looked up. So the names can be known before TensorFlow is imported: bad input and `--help` end fast.
-That is also why the rows stand together, in a module that imports no libraries, and not in the packages
-of their members, whose own imports would bring TensorFlow along.
+That is also why the rows stand together, in a module that imports no libraries, and not in the
+packages of their members, whose own imports would bring TensorFlow along.
 """
 
 import importlib
@@ -114,9 +114,9 @@ SIGNATURES = Registry(
 )
 PROBLEM_SIGNATURES = Registry(
     {
-        "type": "tfmeta.training.problem_clusters:by_type",
-        "gradient": "tfmeta.training.problem_clusters:by_gradient",
-        "label": "tfmeta.training.problem_clusters:by_label",
+        "type": "tfmeta.training.problem_clusters:TYPE",
+        "gradient": "tfmeta.training.problem_clusters:GRADIENT",
+        "label": "tfmeta.training.problem_clusters:LABEL",
     }
 )
 ALGORITHMS = Registry(
@@ -135,18 +135,31 @@ ROUTINGS = Registry(
     }
 )
 
-# Which rank trains which problems, and how their training is cut into unrolls.
+# Which rank trains which problems, how their training is cut into unrolls, what an unroll is judged
+# by, and what happens to the rule within a cluster.
 
 PACKINGS = Registry(
     {
-        "split": "tfmeta.scheduling.packing:split",
-        "whole": "tfmeta.scheduling.packing:whole",
+        "split": "tfmeta.scheduling.schedule:split",
+        "whole": "tfmeta.scheduling.schedule:whole",
     }
 )
 TRUNCATIONS = Registry(
     {
         "fixed": "tfmeta.scheduling.truncation:FixedUnrolls",
         "random": "tfmeta.scheduling.truncation:RandomUnrolls",
+    }
+)
+META_LOSSES = Registry(
+    {
+        "sum": "tfmeta.learners.meta_losses:SUM",
+        "log_ratio": "tfmeta.learners.meta_losses:LOG_RATIO",
+    }
+)
+CLUSTER_UPDATES = Registry(
+    {
+        "accumulate": "tfmeta.learners.truncated_training:TruncatedTraining",
+        "update": "tfmeta.learners.averaged_copies:AveragedCopies",
     }
 )
 

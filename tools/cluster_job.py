@@ -76,7 +76,8 @@ class Runs:
             times measured so far.
         """
         from tfmeta import distributed
-        from tfmeta.scheduling import schedule
+        from tfmeta.registry import PACKINGS
+        from tfmeta.scheduling.schedule import predicted
         from tfmeta.scheduling.truncation import Lengths
 
         key = json.dumps(cell, sort_keys=True)
@@ -84,21 +85,20 @@ class Runs:
         if key not in self._loops:
             self._loops[key] = self._loop(lengths, **cell)
         loop = self._loops[key]
-        problems = sum(kind.tasks for kind in loop.kinds)
+        problems = sum(load.tasks for load in loop.schedule.loads)
         distributed.gather_objects(None)  # so that all begin at once
         started = time.perf_counter()
         busy = 0.0
         for step in range(meta_iterations):
             loop(step, lengths)
-            busy += loop.busy
+            busy += loop.schedule.busy
         seconds = time.perf_counter() - started
         batches = meta_iterations * problems * UNROLL * cell["batches"]
-        pack = getattr(schedule, cell["cluster_groups"])
-        best = pack(loop.kinds, distributed.size())
+        best = PACKINGS[cell["cluster_groups"]](loop.schedule.loads, distributed.size())
         return {
             "seconds": seconds / batches,
             "busy": [b / meta_iterations for b in distributed.gather_objects(busy)],
-            "possible": schedule.predicted(best, loop.kinds),
+            "possible": predicted(best, loop.schedule.loads),
         }
 
     def learn(
@@ -231,9 +231,10 @@ class Runs:
         stacked: bool,
         xla: bool,
         batches: int,
-        **how: Any,
+        cluster_groups: str,
+        within_cluster: str,
     ) -> Any:
-        """A new `ClusterLoop`, settled, of a learner that is kept, with its graphs.
+        """A new training, settled, of a learner that is kept, with its graphs.
 
         Args:
             lengths: of the unrolls that are made until it has settled.
@@ -243,32 +244,36 @@ class Runs:
             stacked: the problems of a family run as one.
             xla: compiled.
             batches: of data, in a step.
-            **how: `cluster_groups`, `within_cluster`, as of `ClusterLoop`.
+            cluster_groups: of `registry.PACKINGS`.
+            within_cluster: of `registry.CLUSTER_UPDATES`.
         """
         import keras
 
         from tfmeta.learners import OptimizerLearner
-        from tfmeta.learners.cluster_loop import ClusterLoop
         from tfmeta.problems.parallel_batches import ParallelBatches
         from tfmeta.problems.registry import problems_named
+        from tfmeta.registry import CLUSTER_UPDATES
+        from tfmeta.scheduling.balance import BalancedSchedule
         from tfmeta.updates import HierarchicalRNN
 
         form = (stacked, xla, batches)
         if form not in self._learners:
-            learner = OptimizerLearner(HierarchicalRNN(), "log_ratio", first_order=False, xla=xla)
+            learner = OptimizerLearner(
+                HierarchicalRNN(), "log_ratio", first_order=False, vectorized=stacked, xla=xla
+            )
             learner.compile(optimizer=keras.optimizers.Adam(1e-3, clipvalue=1.0))
-            named = {}
-            for family in problems_named("wichrowska"):
-                family.stackable = stacked
-                named[family.name] = ParallelBatches(family, batches) if batches > 1 else family
-            self._learners[form] = learner, named
+            made = problems_named("wichrowska")
+            if batches > 1:
+                made = [ParallelBatches(family, batches, stacked) for family in made]
+            self._learners[form] = learner, {family.name: family for family in made}
         learner, named = self._learners[form]
         times = [self._times.setdefault((form, name), {}) for name in families]
-        loop = ClusterLoop(
-            learner, [named[name] for name in families], clusters, problems, times=times, **how
+        schedule = BalancedSchedule(clusters, problems, cluster_groups, times)
+        loop = CLUSTER_UPDATES[within_cluster](
+            learner, [named[name] for name in families], schedule
         )
         _settle(loop, lengths)
-        for known, measured in zip(times, loop.times, strict=True):
+        for known, measured in zip(times, schedule.times, strict=True):
             known.update(measured)
         return loop
 
@@ -287,7 +292,7 @@ def _settle(loop: Any, lengths: Any) -> None:
     what it has not run before, within the time that is measured.
     """
     from tfmeta import distributed
-    from tfmeta.learners.cluster_loop import COMPARE_FIRST
+    from tfmeta.scheduling.balance import COMPARE_FIRST
 
     if distributed.size() == 1:
         loop(0, lengths)
@@ -295,9 +300,9 @@ def _settle(loop: Any, lengths: Any) -> None:
     for _ in range(_PACKINGS):
         for step in range(COMPARE_FIRST + 1):
             loop(step, lengths)
-        if not loop.comparisons[-1]["packed_anew"]:
+        if not loop.schedule.comparisons[-1]["packed_anew"]:
             break
-    loop.pack = lambda *_: loop.schedule
+    loop.schedule.held = True
 
 
 def _in_turn(count: int, step: int, seed: int) -> int:

@@ -106,7 +106,7 @@ def main() -> None:
         families = optimizees.families("train", random_scaling=FLAGS.random_scaling)
         validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
         validation = optimizees.families("validation", validated)
-        families = [_as_flags_say(family) for family in families]
+        families = [_with_batches(family) for family in families]
     if FLAGS.clustering != "none" and FLAGS.meta_batch % len(families):
         raise ArgumentError(
             "meta_batch",
@@ -121,7 +121,8 @@ def main() -> None:
             f"no problem of --{validated} has an accuracy; leave it out.",
         )
     with program.libraries_loading():
-        from tfmeta.learners.optimizer_learner import OptimizerLearner
+        from tfmeta.learners.optimizer import OptimizerLearner
+        from tfmeta.learners.truncated_training import one_for_each
         from tfmeta.training import checkpoints
         from tfmeta.training.loop import train
         from tfmeta.training.optimizers import OptimizerTrainer, reached
@@ -130,12 +131,17 @@ def main() -> None:
         rules.rule(),
         FLAGS.meta_loss,
         first_order=FLAGS.first_order,
+        vectorized=FLAGS.stacked_clusters,
         in_graph=FLAGS.update_rule == "lstm",
         xla=FLAGS.xla,
     )
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.meta_iterations))
     learner.compile(outer_loop.optimizer(updates))
-    loop = _cluster_loop(learner, families) if FLAGS.clustering != "none" else None
+    if FLAGS.clustering == "none":
+        clustered, trainings = None, one_for_each(learner, families, FLAGS.meta_batch)
+    else:
+        clustered = _clustered(learner, families)
+        trainings = [clustered]
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
     main_rank = distributed.is_main()
@@ -144,7 +150,7 @@ def main() -> None:
         print(f"{distributed.size()} rank(s), output in {folder.path}", flush=True)
     trainer = OptimizerTrainer(
         learner,
-        families,
+        trainings,
         validation,
         lengths,
         meta_batch=FLAGS.meta_batch,
@@ -152,8 +158,7 @@ def main() -> None:
         validation_steps=FLAGS.problem_steps,
         by_accuracy=FLAGS.target_accuracy is not None,
         seed=FLAGS.seed,
-        clusters=loop,
-        cluster_anew=lambda: _clusters(learner, families),
+        cluster_anew=lambda: clustered.set_clusters(_clusters(learner, families)),
         refresh=FLAGS.refresh_clusters,
     )
     training = train(
@@ -178,13 +183,14 @@ def main() -> None:
     }
     if FLAGS.target_accuracy:
         results["reached"] = reached(training.rows, FLAGS.target_accuracy)
-    if loop is not None:
-        results |= _of_clusters(loop)
+    if clustered is not None:
+        results |= _of_clusters(clustered)
     folder.write_results(results)
-    if loop is not None and loop.comparisons:
+    if clustered is not None and clustered.schedule.comparisons:
         from tfmeta.reports import schedule as schedule_report
 
-        schedule_report.draw(folder.path / "schedule.png", loop)
+        names = [family.name for family in families]
+        schedule_report.draw(folder.path / "schedule.png", clustered.schedule, names)
     print(
         f"log of the loss after {FLAGS.problem_steps} steps over the first one: "
         f"{validation['log_ratio']:.3f} +- {validation['ci95']:.3f} on unseen problems"
@@ -192,27 +198,26 @@ def main() -> None:
     print(json.dumps(results), flush=True)
 
 
-def _as_flags_say(family):
-    """The family, its problems stacked or not, each step on so many batches."""
+def _with_batches(family):
+    """The family, each step on so many batches."""
     from tfmeta.problems.parallel_batches import ParallelBatches
 
-    family.stackable = family.stackable and FLAGS.stacked_clusters
-    return ParallelBatches(family, FLAGS.parallel_batches) if FLAGS.parallel_batches > 1 else family
+    if FLAGS.parallel_batches == 1:
+        return family
+    return ParallelBatches(family, FLAGS.parallel_batches, FLAGS.stacked_clusters)
 
 
-def _cluster_loop(learner, families):
-    from tfmeta.learners.cluster_loop import ClusterLoop
+def _clustered(learner, families):
+    """The training of all families in clusters."""
+    from tfmeta.registry import CLUSTER_UPDATES
+    from tfmeta.scheduling.balance import BalancedSchedule
 
+    clusters = _clusters(learner, families)
+    problems = FLAGS.meta_batch // len(families)
     try:
-        return ClusterLoop(
-            learner,
-            families,
-            _clusters(learner, families),
-            FLAGS.meta_batch // len(families),
-            FLAGS.cluster_groups,
-            FLAGS.average_over,
-            FLAGS.within_cluster,
-            FLAGS.seed,
+        schedule = BalancedSchedule(clusters, problems, FLAGS.cluster_groups)
+        return CLUSTER_UPDATES[FLAGS.within_cluster](
+            learner, families, schedule, FLAGS.average_over, FLAGS.seed
         )
     except ArgumentError as error:
         if error.argument == "groups":
@@ -233,21 +238,21 @@ def _clusters(learner, families):
     )
 
 
-def _of_clusters(loop):
+def _of_clusters(training):
     """What to tell of clusters and of their schedule."""
     from tfmeta.scheduling.schedule import idle_share
 
+    names = [family.name for family in training.families]
+    schedule = training.schedule
+    comparisons = schedule.comparisons
     return {
-        "clusters": {
-            family.name: kind.cluster
-            for family, kind in zip(loop.families, loop.kinds, strict=True)
-        },
+        "clusters": {name: load.cluster for name, load in zip(names, schedule.loads, strict=True)},
         "schedule": [
-            [[loop.families[part.kind].name, part.start, part.stop] for part in parts]
-            for parts in loop.schedule
+            [[names[part.family], part.start, part.stop] for part in slices]
+            for slices in schedule.slices
         ],
-        "comparisons": loop.comparisons,
-        "idle_share": idle_share(loop.comparisons[-1]["measured"]) if loop.comparisons else None,
+        "comparisons": comparisons,
+        "idle_share": idle_share(comparisons[-1]["measured"]) if comparisons else None,
     }
 
 

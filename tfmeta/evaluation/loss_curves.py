@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import distributed, engine, random_numbers
+from tfmeta import distributed, engine
 from tfmeta.distributed import chunks, share
 from tfmeta.errors import ArgumentError
-from tfmeta.inner.loop import inner_step
+from tfmeta.inner.loop import repeat
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import UpdateRule
 
@@ -55,10 +55,10 @@ class LossCurves:
             shapes = batch.structured_outputs["weights"]
             rule.build([tensor.shape[1:] for tensor in shapes])
 
-        def for_each(function, *nests):
-            return engine.for_each(lambda nests: function(*nests), nests, problems.stackable)
+        at_once = problems.vectorizable
 
-        def measure(task, weights):
+        def measure(problem):
+            task, weights = problem
             measures = [
                 problems.full_loss(weights, task["data"]),
                 problems.held_out_loss(weights, task["data"]),
@@ -73,33 +73,28 @@ class LossCurves:
                 weights = task["weights"]
                 return weights, rule.initial_state(parameters, weights, task["seed"])
 
-            def advance(index, weights, rule_state):
-                def one(task, weights, rule_state):
-                    seed = random_numbers.fold_in(task["seed"], index + 1)
-                    taken = inner_step(
-                        lambda weights: (problems.loss(weights, task["data"], seed), None),
-                        rule,
-                        parameters,
-                        weights,
-                        rule_state,
-                        first_order=True,
-                    )
-                    return taken.weights, taken.rule_state
+            def to_next_time(parameters, number, done, weights, rule_state, curves):
+                def step(parameters, number, weights, rule_state):
+                    def of_one(problem):
+                        task, weights, rule_state = problem
+                        objective = problems.objective(task, done + number)
+                        taken = rule.step(
+                            parameters, objective, weights, rule_state, first_order=True
+                        )
+                        return taken.weights, taken.state
 
-                return index + 1, *for_each(one, tasks, weights, rule_state)
+                    return engine.for_each(of_one, (tasks, weights, rule_state), at_once)
 
-            def to_next_time(number, index, weights, rule_state, curves):
-                index, weights, rule_state = tf.while_loop(
-                    lambda index, *_: index < times[number], advance, (index, weights, rule_state)
+                weights, rule_state = repeat(
+                    step, parameters, (weights, rule_state), times[number] - done
                 )
-                curves = curves.write(number, for_each(measure, tasks, weights))
-                return number + 1, index, weights, rule_state, curves
+                curves = curves.write(number, engine.for_each(measure, (tasks, weights), at_once))
+                return times[number], weights, rule_state, curves
 
             curves = tf.TensorArray(tf.float64, len(self.steps), element_shape=[None, 3])
-            *_, curves = tf.while_loop(
-                lambda number, *_: number < len(self.steps),
-                to_next_time,
-                (0, 0, *for_each(start, tasks), curves),
+            weights, rule_state = engine.for_each(start, tasks, at_once)
+            *_, curves = repeat(
+                to_next_time, parameters, (0, weights, rule_state, curves), len(self.steps)
             )
             return tf.transpose(curves.stack(), [1, 0, 2])
 
@@ -107,7 +102,7 @@ class LossCurves:
         def run(step, first, last):
             arguments = (rule.parameters(), problems.batch(step, first, last))
             if xla:
-                return engine.compiled(train, arguments, problems.stackable)
+                return engine.compiled(train, arguments, at_once)
             return train(*arguments)
 
         self._run = run.get_concrete_function()

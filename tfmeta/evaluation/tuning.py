@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.problems.base import ProblemFamily
-from tfmeta.updates import Adam, GradientDescent, GradientRule, Momentum, RMSprop, UpdateRule
+from tfmeta.updates import Adam, GradientDescent, GradientRule, Momentum, RMSprop
 
 # Rounding in float32 leaves about as much of a sum of squares near 1: below it losses say nothing.
 LEAST_LOSS = 1e-12
@@ -48,7 +48,7 @@ def decays(lowest: int, highest: int) -> Axis:
 
 
 # The rules to tune by name, and the first grids of their arguments.
-HAND_DESIGNED: dict[str, tuple[type[UpdateRule], dict[str, Axis]]] = {
+HAND_DESIGNED: dict[str, tuple[type[GradientRule], dict[str, Axis]]] = {
     "gradient_descent": (GradientDescent, {"learning_rate": rates(-5, 0)}),
     "momentum": (Momentum, {"learning_rate": rates(-5, 0), "momentum": decays(0, 2)}),
     "rmsprop": (RMSprop, {"learning_rate": rates(-4, 0), "rho": decays(1, 3)}),
@@ -148,7 +148,7 @@ def log10_loss(losses: np.ndarray) -> np.ndarray:
 class _Adjustable(GradientRule):
     """A hand-designed rule whose numbers are variables, so that one graph serves all numbers."""
 
-    def __init__(self, kind: type[UpdateRule], arguments: Sequence[str]):
+    def __init__(self, kind: type[GradientRule], arguments: Sequence[str]):
         super().__init__()
         self.kind, self.arguments = kind, arguments
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfmeta import engine
 from tfmeta.updates.base import UpdateRule
 from tfmeta.updates.objective import Objective, Weights
 
@@ -60,26 +61,38 @@ def trajectory(
 
 
 def repeat(
-    body: Callable[..., tuple], carried: tuple, steps: tf.Tensor | int, in_graph: bool = False
+    body: Callable[..., tuple],
+    parameters: Any,
+    carried: tuple,
+    steps: tf.Tensor | int,
+    *,
+    in_graph: bool = False,
+    recompute: bool = False,
 ) -> tuple:
     """Steps of many tasks at once, one after the other: as a loop, or built into the graph.
 
     Args:
-        body: maps the number of a step and what is carried to what is carried on, a tuple.
-        carried: before the first step.
+        body: maps `(parameters, number of the step, *carried)` to what is carried on, a tuple.
+        parameters: a nest of tensors that all steps share.
+        carried: a tuple of nests of tensors, before the first step.
         steps: the number of steps; a tensor where it differs from call to call.
         in_graph: build the steps into the graph one after the other, if their number is fixed.
+        recompute: let a loop keep nothing of a step for its derivative but what is carried, and
+            compute the rest once more (see `engine.recomputed`). XLA needs it, and the derivative
+            then reaches what is in `parameters` and `carried` alone.
 
     Returns:
         What is carried after the last step.
     """
     if in_graph and isinstance(steps, int):
         for number in range(steps):
-            carried = body(number, *carried)
+            carried = body(parameters, number, *carried)
         return carried
+    if recompute:
+        body = engine.recomputed(body)
     _, *carried = tf.while_loop(
         lambda number, *_: number < steps,
-        lambda number, *carried: (number + 1, *body(number, *carried)),
+        lambda number, *carried: (number + 1, *body(parameters, number, *carried)),
         (0, *carried),
         # XLA has to know how much to keep for the way back.
         maximum_iterations=steps if isinstance(steps, int) else None,

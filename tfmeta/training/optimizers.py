@@ -8,8 +8,8 @@ import numpy as np
 from tfmeta import distributed
 from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.evaluation.statistics import first_lasting, interval95
-from tfmeta.learners.cluster_loop import ClusterLoop
-from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.optimizer import OptimizerLearner
+from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.training.loop import Trainer
@@ -18,11 +18,10 @@ from tfmeta.training.loop import Trainer
 class OptimizerTrainer(Trainer):
     """A step is a meta-iteration: problems trained from the start, by truncated unrolls.
 
-    They are of one family, drawn at random, or of all families, in clusters.
-
     Args:
         learner: compiled.
-        families: to train on.
+        trainings: of that learner. One is drawn at random for each meta-iteration: one for each
+            family in plain training, a single one for all families in clusters.
         validation: families of unseen problems, to choose the best parameters by.
         lengths: of the unrolls, by the number of the meta-iteration.
         meta_batch: problems of a meta-iteration, of all ranks together.
@@ -30,16 +29,15 @@ class OptimizerTrainer(Trainer):
         validation_steps: steps of their training.
         by_accuracy: call those parameters the best whose problems end with the highest accuracy,
             rather than the lowest log ratio.
-        seed: of the draw of families.
-        clusters: trains all families in every meta-iteration, instead.
-        cluster_anew: gives the cluster of each family.
-        refresh: meta-iterations after which they are clustered anew; None for never.
+        seed: of the draw of trainings.
+        cluster_anew: puts the families into clusters anew.
+        refresh: meta-iterations after which that is done; None for never.
     """
 
     def __init__(
         self,
         learner: OptimizerLearner,
-        families: Sequence[ProblemFamily],
+        trainings: Sequence[TruncatedTraining],
         validation: Sequence[ProblemFamily],
         lengths: Callable[[int], Lengths],
         meta_batch: int,
@@ -47,24 +45,22 @@ class OptimizerTrainer(Trainer):
         validation_steps: int,
         by_accuracy: bool = False,
         seed: int = 0,
-        clusters: ClusterLoop | None = None,
-        cluster_anew: Callable[[], Sequence[int]] | None = None,
+        cluster_anew: Callable[[], None] | None = None,
         refresh: int | None = None,
     ):
         self.learner = learner
-        self.families = list(families)
+        self.trainings = list(trainings)
         self.lengths = lengths
         self.meta_batch = meta_batch
         self.validation_problems = validation_problems
         self.by_accuracy = by_accuracy
         self.seed = seed
-        self.clusters, self.cluster_anew, self.refresh = clusters, cluster_anew, refresh
+        self.cluster_anew, self.refresh = cluster_anew, refresh
         # Nothing but where they end is asked for.
         self.loss_curves = [
             (family, LossCurves(learner.rule, family, validation_steps, every=validation_steps))
             for family in validation
         ]
-        learner.optimizer.build(learner.trainable_variables)
 
     def advance(self, step, count, progress):
         distributed.broadcast([*self.learner.variables, *self.learner.optimizer.variables])
@@ -76,16 +72,11 @@ class OptimizerTrainer(Trainer):
             losses.append(loss)
         return {"loss": float(np.mean(losses))}
 
-    def _meta_iteration(self, number):
-        lengths = self.lengths(number)
-        if self.clusters is None:
-            family = np.random.default_rng([self.seed, number]).choice(len(self.families))
-            return self.learner.meta_iteration(
-                self.families[family], number, self.meta_batch, lengths
-            )
+    def _meta_iteration(self, number: int) -> float:
         if self.refresh and self.cluster_anew and number and number % self.refresh == 0:
-            self.clusters.set_clusters(self.cluster_anew())
-        return self.clusters(number, lengths)
+            self.cluster_anew()
+        drawn = np.random.default_rng([self.seed, number]).choice(len(self.trainings))
+        return self.trainings[drawn](number, self.lengths(number))
 
     def validate(self):
         """The means over the validation problems after their last step.

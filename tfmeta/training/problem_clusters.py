@@ -1,22 +1,73 @@
 """Clusters of families of optimization problems."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfmeta import distributed
-from tfmeta.clustering import algorithms as clustering_of_tasks
+from tfmeta.clustering import algorithms
 from tfmeta.clustering.signatures import project
-from tfmeta.distributed import share
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.optimizer_learner import OptimizerLearner
-from tfmeta.problems.altered import Altered
+from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.problems.base import ProblemFamily
+from tfmeta.registry import PROBLEM_SIGNATURES
 
 # Of a gradient's projection; the problems whose mean gradient stands for their family, and the
 # steps of theirs that it is of.
 _DIMS, _PROBLEMS, _STEPS = 32, 8, 5
+
+
+def by_type(family: ProblemFamily, learner: OptimizerLearner, seed: int) -> str:
+    """The type of the family: what Pimpalkhute et al. 2021 cluster by in their example."""
+    return family.type
+
+
+def by_label(family: ProblemFamily, learner: OptimizerLearner, seed: int) -> str:
+    """The name of the family: each is a cluster for itself."""
+    return family.name
+
+
+def by_gradient(family: ProblemFamily, learner: OptimizerLearner, seed: int) -> np.ndarray:
+    """The direction in which the family moves the rule.
+
+    That is the direction of its mean meta-gradient at the rule's present parameters, projected at
+    random.
+
+    Returns:
+        float64 [32], of length 1, or 0 where nothing moves.
+    """
+
+    @tf.function(autograph=False)
+    def signature():
+        tasks = family.batch(0, 0, _PROBLEMS)
+        carried = learner.start(family, tasks)
+        gradients, _ = learner.meta_gradient(family, tasks, carried, tf.constant(0), _STEPS)
+        flat = tf.concat([tf.reshape(gradient, [1, -1]) for gradient in gradients], axis=1)
+        return project(tf.cast(flat, tf.float64), _DIMS, seed)[0]
+
+    vector = signature.get_concrete_function()().numpy()
+    length = np.linalg.norm(vector)
+    return vector / length if length else vector
+
+
+class FamilySignature(NamedTuple):
+    """What families are clustered by.
+
+    Attributes:
+        of: maps a family, the learner and a seed to its signature.
+        is_vector: whether signatures are vectors [32], the nearest of which form a cluster; else
+            they are names, and those of one name do.
+    """
+
+    of: Callable[[ProblemFamily, OptimizerLearner, int], str | np.ndarray]
+    is_vector: bool = False
+
+
+TYPE = FamilySignature(by_type)
+GRADIENT = FamilySignature(by_gradient, is_vector=True)
+LABEL = FamilySignature(by_label)
 
 
 def cluster(
@@ -31,13 +82,10 @@ def cluster(
 
     Args:
         families: of problems.
-        clustering: `"none"`, all are one cluster; `"type"`, those that are made by one class (the
-            example of Pimpalkhute et al. 2021); `"label"`, each family for itself; `"gradient"`,
-            those that move the rule alike: by the direction of their mean meta-gradient at its
-            present parameters, projected at random.
+        clustering: one of `registry.PROBLEM_SIGNATURES`, or `"none"`: all are one cluster.
         learner: whose meta-gradients count.
         num_clusters: how many; None for as many as there are types, or the silhouette suggests.
-        algorithm: for gradients, see `clusters.fit`.
+        algorithm: for vectors, see `clustering.algorithms.fit`.
         seed: of the projection and the clusters.
 
     Raises:
@@ -46,25 +94,18 @@ def cluster(
     """
     if clustering == "none":
         return [0] * len(families)
-    if clustering == "gradient":
-        if num_clusters is not None and num_clusters > len(families):
-            raise ArgumentError(
-                "num_clusters",
-                num_clusters,
-                f"there are {len(families)} families to make them of; give no more than that.",
-            )
-        mine = share(len(families), distributed.rank(), distributed.size())
-        signatures = [_direction(families[number], learner, seed) for number in mine]
-        array = np.array(signatures).reshape([len(mine), _DIMS])
-        fitted = clustering_of_tasks.fit(array, num_clusters, algorithm, seed)
-        return fitted.labels.tolist()
-    if clustering not in ("type", "label"):
+    if clustering not in PROBLEM_SIGNATURES:
+        *names, last = PROBLEM_SIGNATURES
         raise ArgumentError(
             "clustering",
             clustering,
-            "problems of different shapes have no weights in common; give type, gradient or label.",
+            "problems of different shapes have no weights in common; give "
+            f"{', '.join(names)} or {last}.",
         )
-    names = [_type(family) if clustering == "type" else family.name for family in families]
+    signature = PROBLEM_SIGNATURES[clustering]
+    if signature.is_vector:
+        return _fitted(families, signature, learner, num_clusters, algorithm, seed)
+    names = [signature.of(family, learner, seed) for family in families]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     if num_clusters not in (None, len(numbers)):
         raise ArgumentError(
@@ -75,22 +116,15 @@ def cluster(
     return [numbers[name] for name in names]
 
 
-def _type(family):
-    """The class that makes the problems, whatever is done to their gradients."""
-    while isinstance(family, Altered):
-        family = family.problems
-    return type(family).__name__
-
-
-def _direction(family, learner, seed):
-    @tf.function(autograph=False)
-    def signature():
-        tasks = family.batch(0, 0, _PROBLEMS)
-        carried = learner.start(family, tasks)
-        gradients, _ = learner.own_gradient(family, tasks, carried, tf.constant(0), _STEPS)
-        flat = tf.concat([tf.reshape(gradient, [1, -1]) for gradient in gradients], axis=1)
-        return project(tf.cast(flat, tf.float64), _DIMS, seed)[0]
-
-    vector = signature.get_concrete_function()().numpy()
-    length = np.linalg.norm(vector)
-    return vector / length if length else vector
+def _fitted(families, signature, learner, num_clusters, algorithm, seed):
+    """Clusters of vectors, of which each rank computes a share."""
+    if num_clusters is not None and num_clusters > len(families):
+        raise ArgumentError(
+            "num_clusters",
+            num_clusters,
+            f"there are {len(families)} families to make them of; give no more than that.",
+        )
+    mine = distributed.share(len(families), distributed.rank(), distributed.size())
+    vectors = [signature.of(families[number], learner, seed) for number in mine]
+    array = np.array(vectors).reshape([len(mine), _DIMS])
+    return algorithms.fit(array, num_clusters, algorithm, seed).labels.tolist()

@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from tfmeta import distributed
-from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.optimizer import OptimizerLearner
+from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import problems_named
+from tfmeta.scheduling.even import EvenSchedule
 from tfmeta.updates import HierarchicalRNN
 
 from .worker import serve
@@ -29,18 +31,19 @@ class Ours:
 
     def __init__(self, family: str, meta_batch: int, unroll: int, stacked: bool, xla: bool):
         problems = {problems.name: problems for problems in problems_named("wichrowska")}[family]
-        problems.stackable = stacked
-        learner = OptimizerLearner(HierarchicalRNN(), "log_ratio", first_order=False, xla=xla)
+        learner = OptimizerLearner(
+            HierarchicalRNN(), "log_ratio", first_order=False, vectorized=stacked, xla=xla
+        )
         learner.compile(optimizer=keras.optimizers.Adam(1e-3))
-        start, self.update = learner.graphs(problems, meta_batch)
-        self.tasks, self.carried = start(tf.constant(0))
+        self.training = TruncatedTraining(learner, [problems], EvenSchedule(meta_batch))
+        self.begun = self.training.begin(0)
         self.meta_batch, self.unroll = meta_batch, unroll
 
     def train(self, steps: int) -> dict[str, float]:
         """CPU seconds of a step of one problem in so many unrolls, all from the same start."""
         start = time.process_time()
         for _ in range(steps):
-            loss, _ = self.update(self.tasks, self.carried, tf.constant(0), self.unroll)
+            loss, _ = self.training.update(self.begun, tf.constant(0), self.unroll)
         loss = float(loss)
         problem_steps = steps * self.unroll * self.meta_batch
         return {"seconds": (time.process_time() - start) / problem_steps, "loss": loss}

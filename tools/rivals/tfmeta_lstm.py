@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from tfmeta import distributed, random_numbers
 from tfmeta.data.image_classes import ImageClasses
-from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.optimizer import OptimizerLearner
+from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import ImageNetworks, Quadratics
+from tfmeta.scheduling.even import EvenSchedule
 from tfmeta.scheduling.truncation import FixedUnrolls
 from tfmeta.updates import CoordinatewiseLSTM
 
@@ -35,6 +37,8 @@ class Ours:
         self.problems = _problems(s)
         self.learner = OptimizerLearner(CoordinatewiseLSTM(seed=s.seed), in_graph=True)
         self.learner.compile(optimizer=keras.optimizers.Adam(s.learning_rate))
+        schedule = EvenSchedule(s.meta_batch)
+        self.training = TruncatedTraining(self.learner, [self.problems], schedule)
         self.lengths = FixedUnrolls(s.unrolls * s.unroll, s.unroll)(0)
         self.step = 0
 
@@ -42,9 +46,7 @@ class Ours:
         """CPU seconds of an unroll in so many meta-iterations, with drawing the problems."""
         start = time.process_time()
         for _ in range(steps):
-            loss = self.learner.meta_iteration(
-                self.problems, self.step, self.setting.meta_batch, self.lengths
-            )
+            loss = self.training(self.step, self.lengths)
             self.step += 1
         seconds = (time.process_time() - start) / (steps * self.setting.unrolls)
         return {"seconds": seconds, "loss": loss}

@@ -1,0 +1,312 @@
+"""The training of an update rule by truncated unrolls: the one loop over unrolls."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta import distributed, engine
+from tfmeta.checks import check_choice
+from tfmeta.learners.optimizer import Carried, OptimizerLearner
+from tfmeta.problems.base import ProblemFamily
+from tfmeta.scheduling.balance import BalancedSchedule
+from tfmeta.scheduling.even import EvenSchedule
+from tfmeta.scheduling.schedule import Slice
+from tfmeta.scheduling.truncation import Lengths
+
+_T = TypeVar("_T")
+
+# Problems of a slice, and where they stand.
+Running = tuple[engine.Tasks, Carried]
+
+# What counts once in the merged gradient.
+AVERAGES = ("clusters", "tasks")
+
+
+class TruncatedTraining:
+    """Meta-iterations: problems are trained from their start, the rule moves after every unroll.
+
+    In a meta-iteration problems of all families are trained. Families that are alike form a cluster
+    (Pimpalkhute et al. 2021); clusters run side by side on the ranks, as a schedule says, and the
+    rule moves by the mean of what they want. All clusters of an unroll begin at the same
+    parameters, so the order in which a rank takes them, which the paper leaves open, makes no
+    difference but for rounding. Plain training has one family, and shares its problems evenly.
+
+    Every rank has an object of its own, and calls the same methods. Gradients are summed over the
+    ranks once for each update of the rule.
+
+    Args:
+        learner: compiled; every rank has the same.
+        families: of problems. A family, whose problems have weights of the same shapes, is the
+            smallest thing that is put into a cluster.
+        schedule: which rank computes what: an `EvenSchedule` for one family, a `BalancedSchedule`
+            for clusters.
+        average_over: `"clusters"`, each of which counts once, as in the paper; or `"tasks"`, each
+            problem counts once.
+        seed: of what is drawn beside the problems.
+
+    Raises:
+        ArgumentError: `average_over` is neither.
+    """
+
+    def __init__(
+        self,
+        learner: OptimizerLearner,
+        families: Sequence[ProblemFamily],
+        schedule: EvenSchedule | BalancedSchedule,
+        average_over: str = "clusters",
+        seed: int = 0,
+    ):
+        self.learner = learner
+        self.families = list(families)
+        self.schedule = schedule
+        self.average_over = check_choice("average_over", average_over, AVERAGES)
+        self.seed = seed
+        learner.optimizer.build(learner.trainable_variables)
+        self._zeros = [
+            tf.zeros([], learner.rule.dtype),
+            *(tf.zeros_like(variable.value) for variable in learner.rule.trainable_variables),
+        ]
+        self._weigh()
+
+    def set_clusters(self, clusters: Sequence[int]) -> None:
+        """Puts the families into other clusters; every rank calls it.
+
+        Args:
+            clusters: the cluster of each family, numbered from 0.
+        """
+        self.schedule.set_clusters(clusters)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """What each problem of a family counts for in the mean over clusters or problems."""
+        loads = self.schedule.loads
+        sizes = np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
+        counts = [len(sizes) * sizes[load.cluster] for load in loads]
+        if self.average_over == "tasks":
+            counts = [sizes.sum()] * len(loads)
+        self.weights = [tf.constant(1.0 / count, self.learner.rule.dtype) for count in counts]
+
+    def __call__(self, step: int, lengths: Lengths) -> float:
+        """One meta-iteration; every rank calls it.
+
+        Args:
+            step: the address of the problems.
+            lengths: the number of steps of each unroll.
+
+        Returns:
+            The mean of the meta-loss (itself a mean over the problems) over those unrolls where it
+            is finite; NaN where it is in none.
+        """
+        return _mean_of_finite(list(self.updates(step, lengths)))
+
+    def updates(self, step: int, lengths: Lengths) -> Iterator[Any]:
+        """One meta-iteration, update by update of the rule; every rank goes through all of them.
+
+        Args:
+            step, lengths: as of a call.
+
+        Yields:
+            The meta-loss of each unroll, a scalar, after the update that followed it.
+        """
+        self.schedule.begin()
+        yield from self._updates(step, lengths)
+        self.schedule.end(step, sum(lengths.steps))
+
+    def _updates(self, step: int, lengths: Lengths) -> Iterator[Any]:
+        running = self.begin(step)
+        for first, steps in unrolls(lengths):
+            loss, running = self.update(running, first, steps)
+            yield loss
+
+    @property
+    def slices(self) -> list[Slice]:
+        """What this rank computes."""
+        return self.schedule.slices[distributed.rank()]
+
+    def begin(self, step: int) -> list[Running]:
+        """The problems of each of this rank's slices, before their first step.
+
+        Args:
+            step: the address of the problems.
+        """
+        return [self._begin(part, step) for part in self.slices]
+
+    def update(
+        self, running: Sequence[Running], first: tf.Tensor, steps: tf.Tensor | int
+    ) -> tuple[tf.Tensor, list[Running]]:
+        """An unroll of all slices, at the same parameters, and the update of the rule.
+
+        Args:
+            running: the problems of each slice.
+            first: how many steps they have taken.
+            steps: how many to take; a tensor where it differs from call to call.
+
+        Returns:
+            The meta-loss, a scalar, and the problems after the unroll.
+        """
+        if not self.schedule.adapts:
+            return self._unroll_and_move(running, first, steps)
+        total, after = self._zeros, []
+        for part, problems in zip(self.slices, running, strict=True):
+            total, problems = self._unroll(
+                part, problems, total, self.weights[part.family], first, steps
+            )
+            after.append(problems)
+        return self._move(total), after
+
+    # What runs in graphs. A graph is found by its key by whoever trains the learner, so it depends
+    # on nothing else of this object.
+
+    def _begin(self, part: Slice, step: int) -> Running:
+        """The problems of a slice, before their first step."""
+        learner, family, count = self.learner, self.families[part.family], self._known_count(part)
+
+        def begin(step, first, last):
+            tasks = family.batch(step, first, last)
+            if count is not None:
+                tasks = engine.of_count(tasks, count)
+            return tasks, learner.start(family, tasks)
+
+        graph = learner.graph(("begin", family, count), begin)
+        address = tf.constant(step), tf.constant(part.start), tf.constant(part.stop)
+        return self._timed(lambda: graph(*address), lambda made: made[1].first_loss, part)
+
+    def _unroll(
+        self,
+        part: Slice,
+        running: Running,
+        total: list[tf.Tensor],
+        weight: tf.Tensor,
+        first: tf.Tensor,
+        steps: tf.Tensor | int,
+    ) -> tuple[list[tf.Tensor], Running]:
+        """An unroll of a slice.
+
+        Args:
+            part: the slice.
+            running: its problems.
+            total: the meta-losses and their gradients so far.
+            weight: what each problem counts for.
+            first: how many steps the problems have taken.
+            steps: how many to take.
+
+        Returns:
+            The meta-loss and its gradient, times the weight, added to those so far; and the
+            problems after it.
+        """
+        family = self.families[part.family]
+        learner = self.learner
+        graph = learner.graph(
+            ("unroll", family, self._known_count(part)),
+            lambda *arguments: _added(learner, family, *arguments),
+        )
+        total, carried = self._timed(
+            lambda: graph(*running, total, weight, first, steps),
+            lambda made: made[0][0],
+            part,
+            int(steps),
+        )
+        return total, (running[0], carried)
+
+    def _move(self, total: list[tf.Tensor]) -> tf.Tensor:
+        """Moves the rule by the sum over the ranks; gives the meta-loss of all."""
+        learner = self.learner
+        return learner.graph("move", lambda total: _moved(learner, total))(total)
+
+    def _unroll_and_move(
+        self, running: Sequence[Running], first: tf.Tensor, steps: tf.Tensor | int
+    ) -> tuple[tf.Tensor, list[Running]]:
+        """`update` as one graph, where no times are asked for."""
+        learner, slices = self.learner, self.slices
+        families = [self.families[part.family] for part in slices]
+
+        def update(running, total, weights, first, steps):
+            after = []
+            for family, (tasks, carried), weight in zip(families, running, weights, strict=True):
+                total, carried = _added(
+                    learner, family, tasks, carried, total, weight, first, steps
+                )
+                after.append(carried)
+            return _moved(learner, total), after
+
+        counts = [self._known_count(part) for part in slices]
+        graph = learner.graph(("update", *families, *counts), update)
+        weights = [self.weights[part.family] for part in slices]
+        loss, after = graph(list(running), self._zeros, weights, first, steps)
+        return loss, [(tasks, carried) for (tasks, _), carried in zip(running, after, strict=True)]
+
+    def _timed(
+        self,
+        work: Callable[[], _T],
+        last: Callable[[_T], tf.Tensor],
+        part: Slice,
+        steps: int = 0,
+    ) -> _T:
+        """The result of some work, on the clock of a schedule that asks for times.
+
+        Args:
+            work: to be done.
+            last: gives the tensor of the result that is computed last.
+            part: the slice that it is done for.
+            steps: how many steps of its problems the work is.
+        """
+        if not self.schedule.adapts:
+            return work()
+        with self.schedule.clock(part, steps):
+            result = work()
+            last(result).numpy()  # the time is that of the work, not of its start
+        return result
+
+    def _known_count(self, part: Slice) -> int | None:
+        """The number of problems that a slice's graph is built for; None if it does for any.
+
+        Problems that run at once are quicker where it is known, and so is one alone; those that run
+        one by one are not, and need no graph of their own for every packing.
+        """
+        known = (
+            part.tasks == 1
+            or not self.schedule.adapts
+            or self.learner.runs_at_once(self.families[part.family])
+        )
+        return part.tasks if known else None
+
+
+def one_for_each(
+    learner: OptimizerLearner, families: Sequence[ProblemFamily], problems: int
+) -> list[TruncatedTraining]:
+    """Plain training on each family: of so many problems, on all ranks together."""
+    schedule = EvenSchedule(problems)
+    return [TruncatedTraining(learner, [family], schedule) for family in families]
+
+
+def _added(learner, family, tasks, carried, total, weight, first, steps):
+    """The meta-loss of an unroll and its gradient, weighted, added to those so far."""
+    gradients, unroll = learner.meta_gradient(family, tasks, carried, first, steps)
+    total = [
+        so_far + weight * new for so_far, new in zip(total, [unroll.loss, *gradients], strict=True)
+    ]
+    return total, unroll.carried
+
+
+def _moved(learner, total):
+    loss, *gradients = distributed.sum_over_ranks(total)
+    learner.apply(gradients)
+    return loss
+
+
+def unrolls(lengths: Lengths) -> Iterator[tuple[tf.Tensor, tf.Tensor | int]]:
+    """For each unroll, the number of its first step and that of its steps."""
+    done = 0
+    for steps in lengths.steps:
+        yield tf.constant(done), steps if lengths.fixed else tf.constant(steps)
+        done += steps
+
+
+def _mean_of_finite(losses: Sequence[Any]) -> float:
+    """The mean of those numbers that are finite; NaN where none is."""
+    numbers = np.array(losses)
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.mean()) if len(finite) else math.nan
