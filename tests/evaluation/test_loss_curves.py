@@ -86,19 +86,22 @@ def test_the_rule_is_built_for_the_weights_and_used_as_it_is_now():
     np.testing.assert_array_equal(losses, np.repeat(losses[:, :1], STEPS + 1, axis=1))
 
 
+class OneByOne(Bowls):
+    """Bowls that say of themselves that they cannot run at once."""
+
+    vectorizable = False
+
+
 @pytest.mark.parametrize("rule", [GradientDescent(0.1), Momentum(0.1)], ids=["no state", "state"])
-def test_problems_that_cannot_be_stacked_run_one_by_one(rule):
-    bowls = Bowls(5.0, dtype="float64")
-    expected = LossCurves(rule, bowls, STEPS)(PROBLEMS)
-    bowls.stackable = False
-    minimized = LossCurves(rule, bowls, STEPS)(PROBLEMS)
+def test_problems_that_cannot_run_at_once_run_one_by_one(rule):
+    expected = LossCurves(rule, Bowls(5.0, dtype="float64"), STEPS)(PROBLEMS)
+    minimized = LossCurves(rule, OneByOne(5.0, dtype="float64"), STEPS)(PROBLEMS)
     np.testing.assert_allclose(minimized.losses, expected.losses, rtol=1e-12)
 
 
-@pytest.mark.parametrize("stackable", [True, False])
-def test_compiled_it_minimizes_alike(stackable):
-    bowls = Bowls(5.0, dtype="float64")
-    bowls.stackable = stackable
+@pytest.mark.parametrize("family", [Bowls, OneByOne])
+def test_compiled_it_minimizes_alike(family):
+    bowls = family(5.0, dtype="float64")
     expected = LossCurves(Momentum(0.1), bowls, STEPS)(PROBLEMS)
     minimize = LossCurves(Momentum(0.1), bowls, STEPS, xla=True)
     np.testing.assert_allclose(minimize(PROBLEMS).losses, expected.losses, rtol=1e-12)

@@ -15,8 +15,10 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.optimizer_learner import OptimizerLearner
+from tfmeta.learners.optimizer import OptimizerLearner
+from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import Bowls, ProblemFamily, Quadratics
+from tfmeta.scheduling.even import EvenSchedule
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM, GradientDescent, HierarchicalRNN, MetaSGD
 
@@ -243,11 +245,11 @@ def test_steps_built_into_the_graph_are_those_of_a_loop_of_any_length(meta_loss)
 
 
 @pytest.mark.parametrize("rule", ["lstm", pytest.param("hierarchical lstm", marks=slow)])
-def test_problems_run_as_one_are_those_run_one_by_one(rule):
+def test_problems_run_at_once_are_those_run_one_by_one(rule):
     problems = Quartics()
-    stacked = of_a_learner(problems, rule=rule, first_order=False)
-    problems.stackable = False
-    assert_equal(stacked, of_a_learner(problems, rule=rule, first_order=False))
+    at_once = of_a_learner(problems, rule=rule, first_order=False)
+    one_by_one = of_a_learner(problems, rule=rule, first_order=False, vectorized=False)
+    assert_equal(at_once, one_by_one)
 
 
 @pytest.mark.parametrize(
@@ -266,16 +268,24 @@ def test_xla_computes_what_the_graph_does(rule, in_graph):
 
 
 @slow
-@pytest.mark.parametrize("stacked", [True, False])
-def test_xla_compiles_once_however_the_rule_moves(stacked):
-    problems, lengths = Quartics(), Lengths([STEPS], True)
-    problems.stackable = stacked
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_xla_compiles_once_however_the_rule_moves(vectorized):
+    lengths = Lengths([STEPS], True)
     rule = some_rule("hierarchical gru")
-    learner = compiled(rule, keras.optimizers.SGD(0.1), meta_loss="log_ratio", xla=True)
+    train = training(
+        compiled(
+            rule,
+            keras.optimizers.SGD(0.1),
+            meta_loss="log_ratio",
+            vectorized=vectorized,
+            xla=True,
+        ),
+        Quartics(),
+    )
     seconds = []
     for step in range(3):
         started = time.perf_counter()
-        learner.meta_iteration(problems, step, PROBLEMS, lengths)
+        train(step, lengths)
         seconds.append(time.perf_counter() - started)
     assert max(seconds[1:]) < 0.1 * seconds[0]
 
@@ -287,12 +297,17 @@ def compiled(rule, outer_optimizer, **arguments):
     return learner
 
 
+def training(learner, problems, count=PROBLEMS):
+    """Plain training of a compiled learner."""
+    return TruncatedTraining(learner, [problems], EvenSchedule(count))
+
+
 def test_a_meta_iteration_moves_the_rule_along_the_mean_gradient():
     problems, lengths = Quartics(), Lengths([STEPS], True)
     learner = compiled(some_rule("lstm"), keras.optimizers.SGD(0.5))
     gradients, unroll = of_a_learner(problems)
     before = learner.rule.get_weights()
-    loss = learner.meta_iteration(problems, 0, PROBLEMS, lengths)
+    loss = training(learner, problems)(0, lengths)
     assert loss == pytest.approx(float(unroll.loss) / PROBLEMS, rel=1e-12)
     moved = [
         old - 0.5 * gradient / PROBLEMS for old, gradient in zip(before, gradients, strict=True)
@@ -317,7 +332,7 @@ def test_elements_of_the_gradient_that_are_not_finite_count_as_zero():
     rule = MetaSGD(0.125, dtype="float64")
     rule.build([(2,)])
     learner = compiled(rule, keras.optimizers.SGD(1.0))
-    loss = learner.meta_iteration(Valley(), 0, PROBLEMS, Lengths([1], True))
+    loss = training(learner, Valley())(0, Lengths([1], True))
     assert math.isnan(loss)
     # x_1 = (1 - a) x_0, so that the loss x_1^2 / 2 has the derivative -(1 - a) x_0^2 in a.
     np.testing.assert_allclose(rule.get_weights()[0], [0.125 + 0.875, 0.125], rtol=1e-12)
@@ -343,13 +358,11 @@ class Traced(Quartics):
 )
 def test_graphs_are_built_once_for_a_family(lengths):
     problems = Traced()
-    learner = compiled(some_rule("lstm"), keras.optimizers.Adam(1e-3))
-    losses = [learner.meta_iteration(problems, 0, PROBLEMS, lengths[0])]
+    train = training(compiled(some_rule("lstm"), keras.optimizers.Adam(1e-3)), problems)
+    losses = [train(0, lengths[0])]
     traces = problems.traces
     assert traces > 0
-    losses += [
-        learner.meta_iteration(problems, step, PROBLEMS, lengths[step]) for step in range(1, 4)
-    ]
+    losses += [train(step, lengths[step]) for step in range(1, 4)]
     assert problems.traces == traces
     assert len(set(losses)) == 4, "the problems are the same every time"
 
@@ -358,12 +371,13 @@ def test_graphs_are_built_once_for_a_family(lengths):
 def test_memory_does_not_grow_with_the_length_of_training():
     families = [Quadratics(5), Quartics(dtype="float32")]
     learner = compiled(some_rule("lstm", "float32"), keras.optimizers.Adam(1e-3))
+    trainings = [training(learner, family, 8) for family in families]
 
     def train(first, last):
         for step in range(first, last):
             steps = np.random.default_rng(step).integers(1, 6, 3)
             lengths = Lengths([int(count) for count in steps], False)
-            learner.meta_iteration(families[step % 2], step, 8, lengths)
+            trainings[step % 2](step, lengths)
         return psutil.Process().memory_info().rss
 
     before = train(0, 100)
@@ -375,12 +389,12 @@ def test_a_saved_learner_goes_on_where_it_was(tmp_path):
     learner = compiled(
         CoordinatewiseLSTM(units=3, layers=1), keras.optimizers.Adam(0.01), meta_loss="log_ratio"
     )
-    learner.meta_iteration(problems, 0, 3, lengths)
+    training(learner, problems, 3)(0, lengths)
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
     assert loaded.meta_loss == "log_ratio" and loaded.rule.units == 3
     for one in (learner, loaded):
-        one.meta_iteration(problems, 1, 3, lengths)
+        training(one, problems, 3)(1, lengths)
     for expected, result in zip(learner.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(result, expected)
 

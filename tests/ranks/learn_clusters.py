@@ -14,8 +14,10 @@ import numpy as np
 import tfmeta
 from tfmeta import distributed
 from tfmeta.learners import OptimizerLearner
-from tfmeta.learners.cluster_loop import ClusterLoop
+from tfmeta.learners.averaged_copies import AveragedCopies
+from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import Bowls, Quadratics
+from tfmeta.scheduling.balance import BalancedSchedule
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM
 
@@ -49,13 +51,14 @@ def main(path):
     results = {}
     for average_over in ("clusters", "tasks"):
         one.set_weights(first)
-        loop = ClusterLoop(one, problems, CLUSTERS, PROBLEMS, average_over=average_over)
+        schedule = BalancedSchedule(CLUSTERS, PROBLEMS)
+        loop = TruncatedTraining(one, problems, schedule, average_over)
         losses = [loop(step, LENGTHS) for step in range(2)]
         results[f"{average_over} parameters"] = flat(one.get_weights())
         results[f"{average_over} losses"] = np.array(losses)
     if distributed.size() < 3:
         one.set_weights(first)
-        loop = ClusterLoop(one, problems, CLUSTERS, 2, "whole", within_cluster="update")
+        loop = AveragedCopies(one, problems, BalancedSchedule(CLUSTERS, 2, "whole"))
         results["update losses"] = np.array([loop(0, LENGTHS)])
         results["update parameters"] = flat(one.get_weights())
     of_all_ranks = {

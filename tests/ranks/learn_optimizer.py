@@ -16,6 +16,7 @@ import tfmeta
 from tfmeta import distributed
 from tfmeta.distributed import share
 from tfmeta.learners import OptimizerLearner
+from tfmeta.learners.truncated_training import one_for_each
 from tfmeta.problems import Quadratics, SoftmaxRegressions
 from tfmeta.scheduling.truncation import FixedUnrolls
 from tfmeta.training.loop import Progress
@@ -51,7 +52,8 @@ def meta_gradient(learner, problems, meta_batch):
     @tf.function(autograph=False)
     def unroll(tasks, carried, first_step):
         gradients, unroll = learner.meta_gradient(problems, tasks, carried, first_step, UNROLL)
-        return gradients, distributed.add([unroll.loss])[0], unroll.carried
+        loss, *gradients = distributed.sum_over_ranks([unroll.loss, *gradients])
+        return gradients, loss, unroll.carried
 
     tasks, carried = begin()
     *_, carried = unroll(tasks, carried, tf.constant(0))
@@ -63,8 +65,9 @@ def trained(learner, problems, meta_batch):
     """The rule's parameters after three meta-iterations, what was told, and a validation."""
     learner.compile(keras.optimizers.SGD(0.01, momentum=0.9))
     validation = type(problems)(10, seed=1, dtype=problems.dtype)
+    trainings = one_for_each(learner, [problems], meta_batch)
     trainer = OptimizerTrainer(
-        learner, [problems], [validation], FixedUnrolls(STEPS, UNROLL), meta_batch, 5, STEPS
+        learner, trainings, [validation], FixedUnrolls(STEPS, UNROLL), meta_batch, 5, STEPS
     )
     logs = trainer.advance(0, 3, Progress(0, 3, meta_batch))
     validated = trainer.validate()

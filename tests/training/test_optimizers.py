@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tfmeta.learners import OptimizerLearner
+from tfmeta.learners.truncated_training import TruncatedTraining, one_for_each
 from tfmeta.problems import Bowls, SoftmaxRegressions
 from tfmeta.scheduling.truncation import FixedUnrolls
 from tfmeta.training.loop import Progress
@@ -19,7 +20,7 @@ def trainer(rule, families, validation):
     learner.compile(keras.optimizers.Adam(0.01))
     return OptimizerTrainer(
         learner,
-        families,
+        one_for_each(learner, families, 2),
         validation,
         FixedUnrolls(STEPS, 2),
         meta_batch=2,
@@ -31,13 +32,13 @@ def trainer(rule, families, validation):
 def test_a_training_in_two_parts_is_one_in_a_whole(monkeypatch):
     """The family of a meta-iteration depends on its number alone; every family has its turn."""
     drawn = []
-    meta_iteration = OptimizerLearner.meta_iteration
+    meta_iteration = TruncatedTraining.__call__
 
-    def recorded(learner, problems, step, *arguments):
-        drawn.append((step, problems.name))
-        return meta_iteration(learner, problems, step, *arguments)
+    def recorded(training, step, lengths):
+        drawn.append((step, training.families[0].name))
+        return meta_iteration(training, step, lengths)
 
-    monkeypatch.setattr(OptimizerLearner, "meta_iteration", recorded)
+    monkeypatch.setattr(TruncatedTraining, "__call__", recorded)
     families = [Bowls(1.0), Bowls(5.0)]
     rules = [MetaSGD(0.1), MetaSGD(0.1)]
     for rule in rules:

@@ -1,4 +1,4 @@
-"""Meta-iterations over clusters of problems, on one rank; see test_ranks_clusters.py for more."""
+"""Meta-iterations over clusters of problems, on one rank; see ranks/test_clusters.py for more."""
 
 import keras
 import numpy as np
@@ -7,8 +7,12 @@ import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
 from tfmeta.learners import OptimizerLearner
-from tfmeta.learners.cluster_loop import ClusterLoop
+from tfmeta.learners.averaged_copies import AveragedCopies
+from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import Bowls, Quadratics
+from tfmeta.registry import CLUSTER_UPDATES
+from tfmeta.scheduling.balance import BalancedSchedule
+from tfmeta.scheduling.even import EvenSchedule
 from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import CoordinatewiseLSTM
 
@@ -30,6 +34,24 @@ def families():
     ]
 
 
+def clustered(
+    learner,
+    families,
+    clusters,
+    problems,
+    cluster_groups="split",
+    average_over="clusters",
+    within_cluster="accumulate",
+    times=None,
+):
+    schedule = BalancedSchedule(clusters, problems, cluster_groups, times)
+    return CLUSTER_UPDATES[within_cluster](learner, families, schedule, average_over)
+
+
+def plain(learner, family, problems):
+    return TruncatedTraining(learner, [family], EvenSchedule(problems))
+
+
 def gradient(learner, family, first, last):
     """The mean meta-gradient of some problems of a family, in the first unroll."""
 
@@ -37,7 +59,7 @@ def gradient(learner, family, first, last):
     def compute():
         tasks = family.batch(0, first, last)
         carried = learner.start(family, tasks)
-        return learner.own_gradient(family, tasks, carried, 0, UNROLL)[0]
+        return learner.meta_gradient(family, tasks, carried, 0, UNROLL)[0]
 
     return flat(compute()) / (last - first)
 
@@ -62,47 +84,44 @@ def test_the_merged_gradient_is_the_mean_over_clusters_or_tasks(average_over, we
         weight * gradient(one, family, 0, 3)
         for weight, family in zip(weights, families(), strict=True)
     )
-    loop = ClusterLoop(one, families(), [0, 0, 1], 3, average_over=average_over)
+    loop = clustered(one, families(), [0, 0, 1], 3, average_over=average_over)
     changed = change(one, lambda: loop(0, Lengths([UNROLL], True)))
     np.testing.assert_allclose(changed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
 def test_one_cluster_of_one_family_is_plain_training():
-    plain, clustered = learner(), learner()
+    one, other = learner(), learner()
     lengths = Lengths([UNROLL, UNROLL], True)
-    loop = ClusterLoop(clustered, families()[2:], [0], 4)
-    family = families()[2]
+    alone = plain(one, families()[2], 4)
+    loop = clustered(other, families()[2:], [0], 4)
     for step in range(2):
-        loss = plain.meta_iteration(family, step, 4, lengths)
-        assert loop(step, lengths) == pytest.approx(loss, rel=1e-12)
-    one, other = flat(plain.get_weights()), flat(clustered.get_weights())
+        assert loop(step, lengths) == pytest.approx(alone(step, lengths), rel=1e-12)
+    one, other = flat(one.get_weights()), flat(other.get_weights())
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
 
 
 def test_one_cluster_updated_problem_by_problem_is_sequential_training():
     """With an optimizer that has a state, Adam."""
-    plain, clustered = (learner(keras.optimizers.Adam(0.01)) for _ in range(2))
+    one, other = (learner(keras.optimizers.Adam(0.01)) for _ in range(2))
     lengths = Lengths([UNROLL, UNROLL], True)
-    loop = ClusterLoop(clustered, families()[2:], [0], 1, within_cluster="update")
-    family = families()[2]
+    alone = plain(one, families()[2], 1)
+    loop = clustered(other, families()[2:], [0], 1, within_cluster="update")
     for step in range(3):
-        loss = plain.meta_iteration(family, step, 1, lengths)
-        assert loop(step, lengths) == pytest.approx(loss, rel=1e-12)
-    one, other = flat(plain.get_weights()), flat(clustered.get_weights())
+        assert loop(step, lengths) == pytest.approx(alone(step, lengths), rel=1e-12)
+    one, other = flat(one.get_weights()), flat(other.get_weights())
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
 
 
 def test_the_changes_of_copies_are_averaged_over_clusters():
-    clusters = [families()[0], families()[2]]
+    two = [families()[0], families()[2]]
     lengths = Lengths([UNROLL, UNROLL], True)
     changes = []
-    for family in clusters:
-        alone = learner()
-        changes.append(
-            change(alone, lambda one=alone, f=family: one.meta_iteration(f, 0, 1, lengths))
-        )
+    for family in two:
+        one = learner()
+        alone = plain(one, family, 1)
+        changes.append(change(one, lambda alone=alone: alone(0, lengths)))
     both = learner()
-    loop = ClusterLoop(both, clusters, [0, 1], 1, within_cluster="update")
+    loop = clustered(both, two, [0, 1], 1, within_cluster="update")
     expected = np.mean(changes, axis=0)
     changed = change(both, lambda: loop(0, lengths))
     np.testing.assert_allclose(changed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
@@ -111,42 +130,42 @@ def test_the_changes_of_copies_are_averaged_over_clusters():
 def test_problems_of_a_cluster_are_updated_in_an_order_of_their_own_each_time():
     orders = []
 
-    class Recording(ClusterLoop):
+    class Recording(AveragedCopies):
         def _begin(self, part, step):
-            orders[-1].append((part.kind, part.start))
+            orders[-1].append((part.family, part.start))
             return super()._begin(part, step)
 
-    loop = Recording(learner(), families(), [0, 0, 0], 3, within_cluster="update")
+    loop = Recording(learner(), families(), BalancedSchedule([0, 0, 0], 3))
     for step in range(2):
         orders.append([])
         loop(step, Lengths([1], True))
-    every = [(kind, number) for kind in range(3) for number in range(3)]
+    every = [(family, number) for family in range(3) for number in range(3)]
     assert sorted(orders[0]) == sorted(orders[1]) == every
     assert every != orders[0] != orders[1]
 
 
 def test_times_are_compared_and_predicted():
-    loop = ClusterLoop(learner(), families(), [0, 0, 1], 2)
+    loop = clustered(learner(), families(), [0, 0, 1], 2)
     for step in range(14):
         loop(step, Lengths([1], True))
-    first, later = loop.comparisons
+    first, later = loop.schedule.comparisons
     assert (first["step"], later["step"]) == (3, 13)
     assert first["predicted"] is None and not first["packed_anew"]
     assert 0.1 < later["measured"][0] / later["predicted"][0] < 10
-    assert all(kind.seconds > 0 for kind in loop.kinds)
+    assert all(load.seconds > 0 for load in loop.schedule.loads)
 
 
 def test_times_of_an_earlier_loop_pack_the_groups(monkeypatch):
     monkeypatch.setattr("tfmeta.distributed.size", lambda: 2)
     times = [{1: 1.0, 2: 2.0}, {2: 6.0}, {1: 1.0, 3: 3.0}]
-    loop = ClusterLoop(learner(), families(), [0, 1, 2], 2, "whole", times=times)
-    groups = [{part.kind for part in parts} for parts in loop.schedule]
+    loop = clustered(learner(), families(), [0, 1, 2], 2, "whole", times=times)
+    groups = [{part.family for part in slices} for slices in loop.schedule.slices]
     assert sorted(map(sorted, groups)) == [[0, 2], [1]]
 
 
 def test_more_whole_groups_than_clusters_are_refused(monkeypatch):
     monkeypatch.setattr("tfmeta.distributed.size", lambda: 3)
     with pytest.raises(ArgumentError, match="groups.*3.*no more than 2"):
-        ClusterLoop(learner(), families(), [0, 0, 1], 2, "whole")
+        clustered(learner(), families(), [0, 0, 1], 2, "whole")
     with pytest.raises(ArgumentError, match="within_cluster.*update.*whole"):
-        ClusterLoop(learner(), families(), [0, 0, 1], 2, within_cluster="update")
+        clustered(learner(), families(), [0, 0, 1], 2, within_cluster="update")
