@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta import distributed
 from tfmeta.clustering import algorithms
-from tfmeta.clustering.signatures import project
+from tfmeta.clustering.signatures.projection import project
 from tfmeta.errors import ArgumentError
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.problems.base import ProblemFamily
