@@ -1,5 +1,9 @@
 # Two commands for a start: `make quickstart` and `make test`. Both set up .venv/ first: tfmeta with
 # its dependencies, then Horovod, built against that TensorFlow. Set-up takes minutes once.
+#
+#   make check       linters, types, and the tests that start no program: between two edits
+#   make test        linters, types, and all tests that do not take minutes: before a commit
+#   make test-slow   the tests that take minutes
 
 PYTHON ?= python3
 HOROVOD_BACKEND ?= gloo
@@ -11,12 +15,15 @@ INSTALLED := $(VENV)/tfmeta-installed
 # horovodrun loads TensorFlow itself, before any rank can ask it to be quiet.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: quickstart test test-slow lint setup clean
+.PHONY: quickstart check test test-slow lint types setup clean
 
 quickstart: setup
 	$(BIN)/horovodrun -np 2 --start-timeout=300 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
 
-test: lint
+check: lint types
+	$(BIN)/python -m pytest -m 'not slow and not programs' -n 2 --dist loadfile
+
+test: lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup
@@ -24,6 +31,10 @@ test-slow: setup
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
 	$(BIN)/mypy
 
 setup: $(INSTALLED)

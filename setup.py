@@ -36,7 +36,7 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "dev": ["mypy", "pytest", "pytest-xdist", "ruff"],
+        "dev": ["import-linter", "mypy", "pytest", "pytest-xdist", "ruff"],
     },
     entry_points={
         "console_scripts": [

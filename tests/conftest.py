@@ -11,6 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Fixtures that start programs or ranks.
+_STARTERS = {"run", "refused", "horovodrun", "learned"}
+
+
+def pytest_collection_modifyitems(items):
+    """Marks the tests that start programs, see the markers in pyproject.toml."""
+    for item in items:
+        if not _STARTERS.isdisjoint(item.fixturenames):
+            item.add_marker("programs")
+
 
 def run_ranks(
     ranks: int,

@@ -13,11 +13,12 @@ import time
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.tools import options, program
-from tfmeta.training.run_folder import RunFolder
+from tfmeta.tools import program
+from tfmeta.tools.options import data, runs
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(options)
+for _options in (runs, data):
+    flags.adopt_module_key_flags(_options)
 flags.DEFINE_enum(
     "part",
     None,
@@ -26,30 +27,31 @@ flags.DEFINE_enum(
     "all where --dataset is given.",
 )
 
+_NAMES = (*runs.NAMES, *data.NAMES)
+
 
 def main() -> None:
-    if FLAGS.output_dir is None:
-        raise ArgumentError("output_dir", None, "give the output folder of a training run.")
-    folder = RunFolder(FLAGS.output_dir)
+    folder = runs.folder()
+    stored = folder.read_flags()
+    if not any(line.startswith("--learner=") for line in stored):
+        raise ArgumentError(
+            "output_dir", FLAGS.output_dir, "holds no run of train.py; give one that does."
+        )
     part = FLAGS.part or ("all" if FLAGS["dataset"].present else "test")
-    options.adopt(folder.read_flags(), options.NAMES, changeable=options.NAMES)
-    options.check_ranks("episodes")
+    runs.adopt(stored, _NAMES, changeable=_NAMES)
+    runs.check_ranks("episodes")
 
     with program.libraries_loading():
-        from tfmeta import MAML, distributed
+        from tfmeta import distributed
         from tfmeta.evaluation.few_shot import evaluate
         from tfmeta.training import checkpoints
 
         distributed.init(cycle_milliseconds=5)
     learner = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best)
-    if not isinstance(learner, MAML):
-        raise ArgumentError(
-            "output_dir", FLAGS.output_dir, "holds no run of train.py; give one that does."
-        )
-    *_, channels = learner.model.input_shape
-    data = options.Data(channels, whole=part == "all")
-    _check_fits(learner, data)
-    part, source = data.source(*(("test", "validation") if part == "test" else (part,)))
+    shape = learner.model.input_shape[1:]
+    images = data.Data(shape[-1] if len(shape) == 3 else None, whole=part == "all")
+    part, source = images.source(*(("test", "validation") if part == "test" else (part,)))
+    _check_fits(learner, source.spec)
     started = time.monotonic()
     steps = FLAGS.test_inner_steps or learner.test_inner_steps
     evaluation = evaluate(learner, source, FLAGS.episodes, steps)
@@ -68,28 +70,29 @@ def main() -> None:
     print(json.dumps(results), flush=True)
 
 
-def _check_fits(learner, data: options.Data) -> None:
-    regression = FLAGS.dataset in options.REGRESSION
-    if regression != (len(learner.model.input_shape) == 2):
+def _check_fits(learner, spec) -> None:
+    """Refuses tasks that the network of the run does not fit."""
+    shape, outputs = learner.model.input_shape[1:], learner.model.output_shape[-1]
+    given = tuple(spec.x.shape)
+    if len(given) != len(shape):
         raise ArgumentError(
             "dataset", FLAGS.dataset, "the run was trained on another kind of task; give such data."
         )
-    if regression:
-        inputs = 1 if FLAGS.dataset == options.SINUSOID else 2
-        if learner.model.input_shape[-1] != inputs:
-            raise ArgumentError(
-                "dataset", FLAGS.dataset, "the run was trained on functions of other inputs."
-            )
-        return
-    if learner.model.output_shape[-1] != FLAGS.ways:
-        ways = learner.model.output_shape[-1]
+    if len(given) == 1 and given != shape:
         raise ArgumentError(
-            "ways", FLAGS.ways, f"the network of the run tells {ways} classes apart; give {ways}."
+            "dataset", FLAGS.dataset, "the run was trained on functions of other inputs."
         )
-    size = learner.model.input_shape[1]
-    if size != FLAGS.image_size:
+    if given != shape:
         raise ArgumentError(
-            "image_size", FLAGS.image_size, f"the network of the run takes {size}; give {size}."
+            "image_size",
+            FLAGS.image_size,
+            f"the network of the run takes {shape[0]}; give {shape[0]}.",
+        )
+    if spec.outputs != outputs:
+        raise ArgumentError(
+            "ways",
+            FLAGS.ways,
+            f"the network of the run tells {outputs} classes apart; give {outputs}.",
         )
 
 

@@ -28,27 +28,24 @@ import time
 
 from absl import flags
 
-from tfmeta.errors import ArgumentError
 from tfmeta.files import write_whole
-from tfmeta.tools import optimizees, options, program
-from tfmeta.training.run_folder import RunFolder
+from tfmeta.tools import program
+from tfmeta.tools.options import data, problems, runs
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(options)
-flags.adopt_module_key_flags(optimizees)
+for _options in (runs, data, problems):
+    flags.adopt_module_key_flags(_options)
 program.define_count("problem_steps", None, 1, "Steps of a problem's training.")
 program.define_count("test_problems", 100, 2, "Unseen problems of each family.")
 program.define_count("tuning_problems", 200, 1, "Problems of each family to tune on.")
 
-_ADOPTED = (*options.NAMES, *optimizees.NAMES, "problem_steps")
+_ADOPTED = (*runs.NAMES, *data.NAMES, *problems.NAMES, "problem_steps")
 
 
 def main() -> None:
-    if FLAGS.output_dir is None:
-        raise ArgumentError("output_dir", None, "give the output folder of a training run.")
-    folder = RunFolder(FLAGS.output_dir)
-    options.adopt(folder.read_flags(), _ADOPTED, changeable=_ADOPTED)
-    options.check_ranks("test_problems", "tuning_problems")
+    folder = runs.folder()
+    runs.adopt(folder.read_flags(), _ADOPTED, changeable=_ADOPTED)
+    runs.check_ranks("test_problems", "tuning_problems")
 
     with program.libraries_loading():
         from tfmeta import distributed
@@ -58,7 +55,7 @@ def main() -> None:
 
         distributed.init()
     rule = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best).rule
-    families = zip(optimizees.families("train"), optimizees.families("test"), strict=True)
+    families = zip(problems.families("train"), problems.families("test"), strict=True)
     main_rank = distributed.is_main()
     started = time.monotonic()
     comparisons = []

@@ -8,6 +8,7 @@ to do so, and speaks only if it is still alive then, since it is the only one in
 import contextlib
 import math
 import os
+import re
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from types import ModuleType
 
 # TensorFlow reads this when it is imported: only its errors are for the user of a binary.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,6 +32,9 @@ _SECONDS_FOR_RANK_0 = 8.0
 BAD_INPUT = 2
 NOT_FINITE = 3
 
+# A flag that is defined here for another module is one of that module, for `--help`.
+flags.disclaim_key_flags()
+
 
 def start(main: Callable[[], None], onednn: bool = False) -> None:
     """Runs a binary: `main` with the flags parsed, then the process ends.
@@ -42,6 +47,7 @@ def start(main: Callable[[], None], onednn: bool = False) -> None:
             oneDNN.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn else "0")
+    _help_shows(sys.modules[main.__module__])
     # Libraries tell through absl what they are about to try; warnings still show.
     flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(lambda _: _guarded(main), flags_parser=_parse)
@@ -100,8 +106,25 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         _end(sentence if sentence.endswith(".") else f"{sentence}; see --help.", BAD_INPUT)
         raise
     except ArgumentError as error:
-        _end(f"--{error}", BAD_INPUT)
+        _end(_sentence(error), BAD_INPUT)
         raise
+
+
+def _help_shows(binary: ModuleType) -> None:
+    """Makes `--help` that of a binary, however it was started: pip's scripts only import it."""
+    for flag in flags.FLAGS.get_key_flags_for_module(binary.__name__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    sys.modules["__main__"].__doc__ = binary.__doc__
+
+
+def _sentence(error: ArgumentError) -> str:
+    """The sentence of an error, with arguments of the library as the flags of their names."""
+
+    def flag(match):
+        return f"--{match[0]}" if match[1] in flags.FLAGS else match[0]
+
+    problem = re.sub(r"(?<!\S)(\w+)(?==\S)", flag, error.problem)
+    return f"--{error.argument}={error.value}: {problem}"
 
 
 def _with_flagfiles_found(argv: Sequence[str]) -> list[str]:
@@ -134,7 +157,7 @@ def _guarded(main: Callable[[], None]) -> None:
     try:
         main()
     except ArgumentError as error:
-        _end(f"--{error}", BAD_INPUT)
+        _end(_sentence(error), BAD_INPUT)
     except NonFiniteError as error:
         _end(str(error), NOT_FINITE)
     except KeyboardInterrupt:

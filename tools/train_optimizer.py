@@ -14,41 +14,16 @@ from absl import flags
 
 from tfmeta.errors import ArgumentError
 from tfmeta.launch import launched_rank
-from tfmeta.tools import clusters, optimizees, options, outer_loop, program, rules
+from tfmeta.registry import OPTIMIZERS
+from tfmeta.tools import program
+from tfmeta.tools.options import clusters, data, outer_loop, problems, rules, runs, unrolls
 
 FLAGS = flags.FLAGS
-flags.adopt_module_key_flags(options)
-flags.adopt_module_key_flags(optimizees)
-flags.adopt_module_key_flags(outer_loop)
-rules.define("lstm", ["lstm", "hierarchical_rnn"])
+rules.define(OPTIMIZERS, "lstm")
 clusters.define()
-
-_NAMES = (
-    *options.NAMES,
-    *optimizees.NAMES,
-    *outer_loop.NAMES,
-    *rules.NAMES,
-    *clusters.NAMES,
-    *("cluster_groups", "within_cluster", "stacked_clusters", "parallel_batches"),
-    *("problem_steps", "unroll", "unroll_lengths", "meta_iterations", "meta_loss"),
-    *("random_scaling", "validation_problem", "validation_problems", "target_accuracy", "xla"),
-)
-program.define_count("problem_steps", 100, 1, "Steps of a problem's training.")
-program.define_count("unroll", 20, 1, "Steps between two updates of the rule.")
-flags.DEFINE_enum(
-    "unroll_lengths",
-    "fixed",
-    ["fixed", "random"],
-    "Unrolls of --unroll steps, or (Wichrowska) 1 + Exp(40) unrolls of 50 + Exp(200) steps each.",
-)
+for _options in (runs, data, problems, outer_loop, rules, clusters, unrolls):
+    flags.adopt_module_key_flags(_options)
 program.define_count("meta_iterations", 1000, 1, "Trainings of a batch of problems, in all.")
-flags.DEFINE_enum(
-    "meta_loss",
-    "sum",
-    ["sum", "log_ratio"],
-    "The sum of the losses over an unroll (Andrychowicz), or the mean log ratio to the first "
-    "(Wichrowska).",
-)
 program.define_positive(
     "random_scaling",
     None,
@@ -67,47 +42,30 @@ program.define_positive(
     "in a row, and keep the parameters of the highest, not those of the lowest log ratio.",
 )
 program.define_count("validation_problems", 50, 2, "Problems of each family in a validation.")
-flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problems.")
-flags.DEFINE_enum(
-    "cluster_groups",
-    "split",
-    ["split", "whole"],
-    "With --clustering: whether a cluster that costs more than a rank's share is split.",
-)
-flags.DEFINE_enum(
-    "within_cluster",
-    "accumulate",
-    ["accumulate", "update"],
-    "With --clustering: one update by the gradients of all problems of all clusters, or a copy of "
-    "the rule for each cluster, updated problem by problem, and the changes averaged.",
-)
-flags.DEFINE_bool(
-    "stacked_clusters", True, "Whether like problems run as one, rather than one after the other."
-)
-program.define_count(
-    "parallel_batches", 1, 1, "Batches of data in a step, whose gradients are averaged."
+
+_NAMES = (
+    *(*runs.NAMES, *data.NAMES, *problems.NAMES, *outer_loop.NAMES, *rules.NAMES),
+    *(*clusters.NAMES, *unrolls.NAMES, "meta_iterations", "random_scaling"),
+    *("validation_problem", "validation_problems", "target_accuracy"),
 )
 
 
 def main() -> None:
     folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="meta_iterations")
-    options.check_ranks("meta_batch", "validation_problems")
-    if FLAGS.xla and FLAGS.unroll_lengths == "random":
-        raise ArgumentError(
-            "xla", True, "it needs unrolls of one length; leave out --unroll_lengths=random."
-        )
+    runs.check_ranks("meta_batch", "validation_problems")
+    unrolls.check()
     with program.libraries_loading():
         from tfmeta import distributed
 
         # It comes first: the images of problems go to the devices that this rank is given.
         # An unroll of clusters takes tenths of a second.
-        distributed.init(cycle_milliseconds=1 if FLAGS.clustering == "none" else 5)
-        lengths = _lengths()
-        families = optimizees.families("train", random_scaling=FLAGS.random_scaling)
+        distributed.init(cycle_milliseconds=5 if clusters.clustered() else 1)
+        lengths = unrolls.lengths()
+        families = problems.families("train", random_scaling=FLAGS.random_scaling)
         validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
-        validation = optimizees.families("validation", validated)
-        families = [_with_batches(family) for family in families]
-    if FLAGS.clustering != "none" and FLAGS.meta_batch % len(families):
+        validation = problems.families("validation", validated)
+        families = [unrolls.with_batches(family) for family in families]
+    if clusters.clustered() and FLAGS.meta_batch % len(families):
         raise ArgumentError(
             "meta_batch",
             FLAGS.meta_batch,
@@ -128,7 +86,7 @@ def main() -> None:
         from tfmeta.training.optimizers import OptimizerTrainer, reached
 
     learner = OptimizerLearner(
-        rules.rule(),
+        rules.rule(OPTIMIZERS),
         FLAGS.meta_loss,
         first_order=FLAGS.first_order,
         vectorized=FLAGS.stacked_clusters,
@@ -137,16 +95,16 @@ def main() -> None:
     )
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.meta_iterations))
     learner.compile(outer_loop.optimizer(updates))
-    if FLAGS.clustering == "none":
-        clustered, trainings = None, one_for_each(learner, families, FLAGS.meta_batch)
-    else:
+    if clusters.clustered():
         clustered = _clustered(learner, families)
         trainings = [clustered]
+    else:
+        clustered, trainings = None, one_for_each(learner, families, FLAGS.meta_batch)
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
     main_rank = distributed.is_main()
     if main_rank:
-        folder.write_flags(options.lines(_NAMES))
+        folder.write_flags(runs.lines(_NAMES))
         print(f"{distributed.size()} rank(s), output in {folder.path}", flush=True)
     trainer = OptimizerTrainer(
         learner,
@@ -198,15 +156,6 @@ def main() -> None:
     print(json.dumps(results), flush=True)
 
 
-def _with_batches(family):
-    """The family, each step on so many batches."""
-    from tfmeta.problems.parallel_batches import ParallelBatches
-
-    if FLAGS.parallel_batches == 1:
-        return family
-    return ParallelBatches(family, FLAGS.parallel_batches, FLAGS.stacked_clusters)
-
-
 def _clustered(learner, families):
     """The training of all families in clusters."""
     from tfmeta.registry import CLUSTER_UPDATES
@@ -254,14 +203,6 @@ def _of_clusters(training):
         "comparisons": comparisons,
         "idle_share": idle_share(comparisons[-1]["measured"]) if comparisons else None,
     }
-
-
-def _lengths():
-    from tfmeta.scheduling.truncation import FixedUnrolls, RandomUnrolls
-
-    if FLAGS.unroll_lengths == "random":
-        return RandomUnrolls(seed=FLAGS.seed)
-    return FixedUnrolls(FLAGS.problem_steps, FLAGS.unroll)
 
 
 def run() -> None:

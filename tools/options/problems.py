@@ -3,7 +3,7 @@
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.tools import options
+from tfmeta.tools.options import data, runs
 
 FLAGS = flags.FLAGS
 
@@ -35,12 +35,11 @@ def families(part: str, flag: str = "problem", random_scaling: float | None = No
         raise ArgumentError(flag, "", "name at least one problem type.")
     images = None
     if any("image" in name for name in names):
-        images = options.Data(whole=True).parts.get("all")
-    seed = 4 * FLAGS.seed + ("train", "validation", "test").index(part)
+        images = data.Data(whole=True).parts.get("all")
     found = []
     for name in names:
         try:
-            found += problems_named(name, seed, images, FLAGS.invert)
+            found += problems_named(name, runs.part_seed(part), images, FLAGS.invert)
         except ArgumentError as error:
             raise ArgumentError(flag, name, error.problem) from error
     if random_scaling is not None:

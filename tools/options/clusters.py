@@ -3,7 +3,7 @@
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.tools.options import SIX_FAMILIES
+from tfmeta.registry import ALGORITHMS, PROBLEM_SIGNATURES, ROUTINGS, SIGNATURES, STARTS
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
@@ -18,17 +18,12 @@ def define() -> None:
     flags.DEFINE_enum(
         "clustering",
         "none",
-        ["none", "type", "gradient", "adapted_weights", "label"],
+        list(dict.fromkeys(["none", *PROBLEM_SIGNATURES, *SIGNATURES])),
         "By what tasks are clustered: their type (of optimization problems), the gradient of their "
         "support loss, their adapted weights, or the number that mixed data carries.",
     )
     define_count("num_clusters", None, 1, "Clusters. Default: as many as the silhouette suggests.")
-    flags.DEFINE_enum(
-        "cluster_algorithm",
-        "kmeans",
-        ["kmeans", "agglomerative", "gaussian_mixture"],
-        "How clusters are found.",
-    )
+    flags.DEFINE_enum("cluster_algorithm", "kmeans", list(ALGORITHMS), "How clusters are found.")
     define_count(
         "refresh_clusters",
         None,
@@ -51,48 +46,40 @@ def define_few_shot() -> None:
     flags.DEFINE_enum(
         "cluster_start",
         "own",
-        ["own", "shared"],
+        list(STARTS),
         "Whether each cluster has an initialization of its own.",
     )
     flags.DEFINE_enum(
         "routing",
         "hard",
-        ["hard", "soft", "fit", "evidence"],
+        list(ROUTINGS),
         "Whether a task starts from the initialization of the nearest cluster, from a mixture, "
         "from the one from which inner steps fit its support set best, or (with "
         "--update_rule=gauss_newton) from the one that its support set surprises least.",
     )
 
 
-def check_few_shot() -> None:
+def clustered() -> bool:
+    """Whether there are to be clusters."""
+    return FLAGS.clustering != "none"
+
+
+def check_few_shot(steps: int) -> None:
     """Refuses flags that few-shot learners cannot do with.
+
+    Args:
+        steps: outer steps in all.
 
     Raises:
         ArgumentError: naming the flag.
     """
-    if FLAGS.clustering == "type":
-        raise ArgumentError(
-            "clustering",
-            "type",
-            "only optimization problems have types; label is the number of each task's data set.",
-        )
-    if FLAGS.clustering == "none":
+    if not clustered():
         return
-    if FLAGS.clustering == "label" and "+" not in FLAGS.dataset and FLAGS.dataset != SIX_FAMILIES:
+    if FLAGS.clustering not in SIGNATURES:
         raise ArgumentError(
             "clustering",
-            "label",
-            f"the tasks of {FLAGS.dataset} carry no label; mix data sets with +, or take another.",
-        )
-    if FLAGS.routing in ("fit", "evidence") and FLAGS.cluster_start == "shared":
-        raise ArgumentError(
-            "routing", FLAGS.routing, "one start for all fits alike; give --cluster_start=own."
-        )
-    if FLAGS.routing == "evidence" and FLAGS.update_rule != "gauss_newton":
-        raise ArgumentError(
-            "routing",
-            "evidence",
-            f"--update_rule={FLAGS.update_rule} gives none; give --update_rule=gauss_newton.",
+            FLAGS.clustering,
+            "only optimization problems have types; label is the number of each task's data set.",
         )
     if FLAGS.num_clusters is not None and FLAGS.num_clusters > FLAGS.cluster_pool:
         raise ArgumentError(
@@ -101,35 +88,38 @@ def check_few_shot() -> None:
             f"there are {FLAGS.cluster_pool} tasks to make them of; lower it, or raise "
             "--cluster_pool.",
         )
-    if FLAGS.pretrain_steps >= FLAGS.steps:
+    if FLAGS.pretrain_steps >= steps:
         raise ArgumentError(
             "pretrain_steps",
             FLAGS.pretrain_steps,
-            f"clusters would never be formed in {FLAGS.steps} steps; lower it, or raise --steps.",
+            f"clusters would never be formed in {steps} steps; lower it, or raise --steps.",
         )
 
 
-def learner(model, **arguments):
-    """The learner that the flags name: `MAML`, or `ClusteredMAML`.
+def start(spec):
+    """Where tasks begin, as the learners take it: None without clusters.
 
     Args:
-        model: the Keras model to meta-learn.
-        **arguments: of `MAML`.
-    """
-    from tfmeta import MAML, ClusteredMAML
+        spec: the `TaskSpec` of the tasks.
 
-    if FLAGS.clustering == "none":
-        return MAML(model, **arguments)
-    return ClusteredMAML(
-        model,
+    Raises:
+        ArgumentError: naming the flag.
+    """
+    if not clustered():
+        return None
+    if FLAGS.clustering == "label" and not spec.families:
+        raise ArgumentError(
+            "clustering",
+            "label",
+            f"the tasks of {FLAGS.dataset} carry no label; mix data sets with +, or take another.",
+        )
+    return STARTS[FLAGS.cluster_start](
         clustering=FLAGS.clustering,
         num_clusters=FLAGS.num_clusters,
         cluster_algorithm=FLAGS.cluster_algorithm,
-        cluster_start=FLAGS.cluster_start,
         routing=FLAGS.routing,
         average_over=FLAGS.average_over,
         cluster_seed=FLAGS.seed,
-        **arguments,
     )
 
 
@@ -137,13 +127,13 @@ def trainer(learner, *arguments):
     """The trainer of `learner`.
 
     Args:
-        learner: as `learner` gives it.
+        learner: a few-shot learner.
         *arguments: of `FewShotTrainer`.
     """
     from tfmeta.training.clusters import ClusteredFewShotTrainer
     from tfmeta.training.few_shot import FewShotTrainer
 
-    if FLAGS.clustering == "none":
+    if not clustered():
         return FewShotTrainer(learner, *arguments)
     return ClusteredFewShotTrainer(
         learner,
@@ -156,8 +146,6 @@ def trainer(learner, *arguments):
 
 def found(learner, source):
     """How the learner's clusters divide unseen tasks, on every rank; None without clusters."""
-    from tfmeta.reports.clusters import clustered
+    from tfmeta.evaluation.clusters import clustered as divided
 
-    if FLAGS.clustering == "none":
-        return None
-    return clustered(learner, source, FLAGS.cluster_pool)
+    return divided(learner, source, FLAGS.cluster_pool) if clustered() else None

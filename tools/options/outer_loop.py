@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.tools import options
+from tfmeta.tools.options import runs
 from tfmeta.tools.program import define_count, define_positive
 from tfmeta.training.run_folder import RunFolder
 
@@ -14,19 +14,19 @@ FLAGS = flags.FLAGS
 
 define_count("meta_batch", 32, 1, "Tasks of an outer step, of all ranks together.")
 flags.DEFINE_bool("first_order", False, "Leave out second derivatives.")
-flags.DEFINE_enum("outer_optimizer", "adam", ["adam", "rmsprop"], "The outer optimizer.")
+flags.DEFINE_enum("outer_optimizer", "adam", ["adam", "rmsprop", "sgd"], "The outer optimizer.")
 define_positive("outer_learning_rate", 1e-3, "Rate of the outer optimizer.")
 flags.DEFINE_enum(
     "outer_schedule",
     "constant",
-    ["constant", "cosine"],
-    "Whether the outer rate stays, or falls to zero along a cosine over the whole training.",
+    ["constant", "cosine", "linear"],
+    "Whether the outer rate stays, or falls to zero over the whole training, along a cosine or a "
+    "line.",
 )
 define_positive("outer_clip", None, "Bound of each element of the meta-gradient.")
 define_count("validate_every", 500, 1, "Outer steps between validations and checkpoints.")
 flags.DEFINE_bool("resume", False, "Go on with the run in --output_dir, from its last checkpoint.")
 
-# The flags above that make a run what it is.
 NAMES = (
     *("meta_batch", "first_order", "outer_optimizer", "outer_learning_rate", "outer_schedule"),
     *("outer_clip", "validate_every"),
@@ -49,11 +49,11 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
         return RunFolder(FLAGS.output_dir or f"runs/{datetime.datetime.now():%Y%m%d-%H%M%S}")
     if not FLAGS.output_dir:
         raise ArgumentError("output_dir", None, "--resume needs the folder of the run to resume.")
-    run = RunFolder(FLAGS.output_dir)
-    stored = run.read_flags()
+    folder = RunFolder(FLAGS.output_dir)
+    stored = folder.read_flags()
     constant = "--outer_schedule=constant" in stored
-    options.adopt(stored, names, {*changeable, *([length] if constant else [])})
-    return run
+    runs.adopt(stored, names, {*changeable, *([length] if constant else [])})
+    return folder
 
 
 def optimizer(updates: int):
@@ -65,9 +65,19 @@ def optimizer(updates: int):
     import keras
 
     rate = FLAGS.outer_learning_rate
-    if FLAGS.outer_schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, updates)
-    if FLAGS.outer_optimizer == "adam":
-        return keras.optimizers.Adam(rate, clipvalue=FLAGS.outer_clip)
-    # The decay and epsilon of Wichrowska's public code.
-    return keras.optimizers.RMSprop(rate, rho=0.9, epsilon=1e-20, clipvalue=FLAGS.outer_clip)
+    match FLAGS.outer_schedule:
+        case "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+        case "linear":
+            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, 0.0)
+    match FLAGS.outer_optimizer:
+        case "adam":
+            return keras.optimizers.Adam(rate, clipvalue=FLAGS.outer_clip)
+        case "rmsprop":
+            # The decay and epsilon of Wichrowska's public code.
+            return keras.optimizers.RMSprop(
+                rate, rho=0.9, epsilon=1e-20, clipvalue=FLAGS.outer_clip
+            )
+        case "sgd":
+            return keras.optimizers.SGD(rate, clipvalue=FLAGS.outer_clip)
+    raise AssertionError(FLAGS.outer_optimizer)

@@ -1,0 +1,59 @@
+"""The flags of the network, and the network, loss and metrics for tasks of a kind."""
+
+from typing import Any
+
+from absl import flags
+
+from tfmeta.tools.program import define_count
+
+FLAGS = flags.FLAGS
+
+define_count("filters", 64, 1, "Filters of each convolution.")
+define_count("hidden", 40, 1, "Units of each of the two hidden layers, in regression.")
+flags.DEFINE_bool("max_pool", False, "Halve images by max-pooling (mini-ImageNet), not by strides.")
+flags.DEFINE_enum(
+    "batch_norm",
+    "transductive",
+    ["transductive", "running"],
+    "Batch normalization by the statistics of the batch at hand, always, or by running averages "
+    "in evaluation.",
+)
+flags.DEFINE_enum(
+    "dtype_policy", "float32", ["float32", "mixed_bfloat16", "float64"], "Keras's dtype policy."
+)
+
+NAMES = ("filters", "hidden", "max_pool", "batch_norm", "dtype_policy")
+
+
+def network(spec):
+    """The Keras model for tasks: of vectors a dense one, of images a convolutional one.
+
+    Args:
+        spec: the `TaskSpec`.
+    """
+    import keras
+
+    from tfmeta.models import conv4, mlp
+
+    keras.config.set_dtype_policy(FLAGS.dtype_policy)
+    shape = tuple(spec.x.shape)
+    if len(shape) == 1:
+        return mlp(shape, spec.outputs, hidden=(FLAGS.hidden,) * 2, seed=FLAGS.seed)
+    return conv4(
+        shape,
+        spec.outputs,
+        filters=FLAGS.filters,
+        max_pool=FLAGS.max_pool,
+        batch_norm=FLAGS.batch_norm,
+        seed=FLAGS.seed,
+    )
+
+
+def losses(spec) -> dict[str, Any]:
+    """Loss and metrics for tasks of the kind that the `TaskSpec` says, as `compile` takes them."""
+    import keras
+
+    if spec.kind == "regression":
+        return {"loss": "mse"}
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return {"loss": loss, "metrics": ["accuracy"]}

@@ -1,0 +1,54 @@
+"""The flags that choose an update rule."""
+
+from absl import flags
+
+from tfmeta.registry import Registry
+from tfmeta.tools.options.build import build
+from tfmeta.tools.program import define_positive
+
+FLAGS = flags.FLAGS
+
+NAMES = ("update_rule", "cell", "lstm_inputs", "log_sign_p", "output_scale")
+
+
+def define(rules: Registry, default: str | None) -> None:
+    """Defines them for the rules that a binary takes.
+
+    Args:
+        rules: to choose from.
+        default: the name of one; None for the rule that the learner has itself.
+    """
+    own = "" if default else " Default: the learner's own."
+    text = f"How weights move in an inner step.{own}"
+    flags.DEFINE_enum("update_rule", default, list(rules), text)
+    flags.DEFINE_enum("cell", "gru", ["gru", "lstm"], "Cells of the hierarchical RNN.")
+    flags.DEFINE_enum(
+        "lstm_inputs", "log_sign", ["log_sign", "scaled"], "How the LSTM is shown a gradient."
+    )
+    define_positive("log_sign_p", 10.0, "p of the LSTM's log-sign inputs.")
+    define_positive("output_scale", 0.1, "Factor of the LSTM's output.")
+
+
+def rule(rules: Registry, **numbers: float | None):
+    """The rule that the flags name.
+
+    Args:
+        rules: where it is looked up.
+        **numbers: arguments of rules that the flags above do not give.
+
+    Returns:
+        None for the learner's own.
+    """
+    if FLAGS.update_rule is None:
+        return None
+    return build(
+        rules[FLAGS.update_rule],
+        offered={
+            "cell": FLAGS.cell,
+            "inputs": FLAGS.lstm_inputs,
+            "p": FLAGS.log_sign_p,
+            "output_scale": FLAGS.output_scale,
+            "seed": FLAGS.seed,
+            **numbers,
+        },
+    )

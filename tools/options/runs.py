@@ -1,0 +1,109 @@
+"""The flags of every run, and runs that are read again: their folder and the flags kept in it."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from absl import flags
+
+from tfmeta.errors import ArgumentError
+from tfmeta.launch import launched_size
+from tfmeta.tools.program import define_count
+from tfmeta.training.run_folder import RunFolder
+
+FLAGS = flags.FLAGS
+
+define_count("seed", 0, 0, "Makes the initial weights and the tasks.")
+flags.DEFINE_string("output_dir", None, "Folder of the run.")
+
+NAMES = ("seed",)
+
+
+def folder() -> RunFolder:
+    """The folder of a run that is to be evaluated.
+
+    Raises:
+        ArgumentError: naming the flag.
+    """
+    if FLAGS.output_dir is None:
+        raise ArgumentError("output_dir", None, "give the output folder of a training run.")
+    return RunFolder(FLAGS.output_dir)
+
+
+def part_seed(part: str) -> int:
+    """The seed of the tasks or problems of a part: parts have none in common.
+
+    Args:
+        part: `"train"`, `"validation"`, `"test"` or `"all"`.
+    """
+    return 4 * FLAGS.seed + ("train", "validation", "test", "all").index(part)
+
+
+def check_ranks(*names: str) -> None:
+    """Refuses counts of tasks that leave a rank without any.
+
+    Args:
+        *names: flags that count tasks.
+
+    Raises:
+        ArgumentError: naming the flag.
+    """
+    ranks = launched_size()
+    for name in names:
+        value: Any = FLAGS[name].value
+        if value < ranks:
+            raise ArgumentError(
+                name,
+                value,
+                f"each of the {ranks} ranks needs a task; raise it, or start fewer ranks.",
+            )
+
+
+def lines(names: Iterable[str]) -> list[str]:
+    """The present values of flags, as lines of a flagfile; those that are None are left out."""
+    return [FLAGS[name].serialize() for name in names if FLAGS[name].value is not None]
+
+
+def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[str]) -> None:
+    """Takes over a run's flags, except for those that the command line gives.
+
+    Args:
+        stored: the lines of the run's flagfile.
+        names: the flags to take over; one that has no line is None in the run.
+        changeable: those for which the command line may give another value.
+
+    Raises:
+        ArgumentError: another one has another value on the command line; or the run lacks a flag
+            that no run of this binary lacks.
+    """
+    run = _parsed(stored)
+    for name in names:
+        if name not in run and FLAGS[name].default is not None:
+            raise ArgumentError(
+                "output_dir",
+                FLAGS.output_dir,
+                f"the run there was made by another program, without --{name}; give another "
+                "folder.",
+            )
+    for name in names:
+        flag, value = FLAGS[name], run.get(name)
+        if not flag.present:
+            flag.value = value
+        elif flag.value != value and name not in changeable:
+            raise ArgumentError(
+                name,
+                flag.value,
+                f"the run in --output_dir was made with {value}; leave the flag out, or give "
+                "another folder without --resume.",
+            )
+
+
+def _parsed(lines: Iterable[str]) -> dict[str, Any]:
+    """Lines of a flagfile as values by name; flags that this binary has not are left out."""
+    values = {}
+    for line in lines:
+        name, equals, text = line.removeprefix("--").partition("=")
+        if not equals and name not in FLAGS:
+            name, text = name.removeprefix("no"), "false"
+        if name in FLAGS:
+            values[name] = FLAGS[name].parser.parse(text or "true")
+    return values

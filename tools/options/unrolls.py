@@ -1,0 +1,82 @@
+"""The flags of how problems are trained while an optimizer is meta-trained on them."""
+
+from absl import flags
+
+from tfmeta.errors import ArgumentError
+from tfmeta.registry import CLUSTER_UPDATES, META_LOSSES, PACKINGS, TRUNCATIONS
+from tfmeta.tools.options.build import build
+from tfmeta.tools.program import define_count
+
+FLAGS = flags.FLAGS
+
+define_count("problem_steps", 100, 1, "Steps of a problem's training.")
+define_count("unroll", 20, 1, "Steps between two updates of the rule.")
+flags.DEFINE_enum(
+    "unroll_lengths",
+    "fixed",
+    list(TRUNCATIONS),
+    "Unrolls of --unroll steps, or (Wichrowska) 1 + Exp(40) unrolls of 50 + Exp(200) steps each.",
+)
+flags.DEFINE_enum(
+    "meta_loss",
+    "sum",
+    list(META_LOSSES),
+    "The sum of the losses over an unroll (Andrychowicz), or the mean log ratio to the first "
+    "(Wichrowska).",
+)
+flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problems.")
+flags.DEFINE_enum(
+    "cluster_groups",
+    "split",
+    list(PACKINGS),
+    "With --clustering: whether a cluster that costs more than a rank's share is split.",
+)
+flags.DEFINE_enum(
+    "within_cluster",
+    "accumulate",
+    list(CLUSTER_UPDATES),
+    "With --clustering: one update by the gradients of all problems of all clusters, or a copy of "
+    "the rule for each cluster, updated problem by problem, and the changes averaged.",
+)
+flags.DEFINE_bool(
+    "stacked_clusters", True, "Whether like problems run as one, rather than one after the other."
+)
+define_count("parallel_batches", 1, 1, "Batches of data in a step, whose gradients are averaged.")
+
+NAMES = (
+    *("cluster_groups", "within_cluster", "stacked_clusters", "parallel_batches"),
+    *("problem_steps", "unroll", "unroll_lengths", "meta_loss", "xla"),
+)
+
+
+def check() -> None:
+    """Refuses flags that exclude each other.
+
+    Raises:
+        ArgumentError: naming one of them.
+    """
+    if FLAGS.xla and FLAGS.unroll_lengths == "random":
+        raise ArgumentError(
+            "xla", True, "it needs unrolls of one length; leave out --unroll_lengths=random."
+        )
+
+
+def lengths():
+    """The lengths of the unrolls of each meta-iteration."""
+    return build(
+        TRUNCATIONS[FLAGS.unroll_lengths],
+        offered={
+            "problem_steps": FLAGS.problem_steps,
+            "unroll": FLAGS.unroll,
+            "seed": FLAGS.seed,
+        },
+    )
+
+
+def with_batches(family):
+    """The family, each step on so many batches."""
+    from tfmeta.problems.parallel_batches import ParallelBatches
+
+    if FLAGS.parallel_batches == 1:
+        return family
+    return ParallelBatches(family, FLAGS.parallel_batches, FLAGS.stacked_clusters)
