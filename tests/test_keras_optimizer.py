@@ -283,7 +283,7 @@ def test_an_embedding_s_rows_are_trained():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def trained(tmp_path_factory):
     """The output folder of a training, and the parameters that it chose."""
     folder = tmp_path_factory.mktemp("run")
     learner = tfmeta.OptimizerLearner(RULES["lstm"]())
@@ -297,8 +297,8 @@ def run(tmp_path_factory):
     return folder, best
 
 
-def test_a_run_s_best_rule_trains_a_model(run):
-    folder, best = run
+def test_a_run_s_best_rule_trains_a_model(trained):
+    folder, best = trained
     optimizer = tfmeta.load_optimizer(str(folder))
     assert_same(best, optimizer.rule.parameters(), rtol=0)
     model = network()
@@ -306,8 +306,8 @@ def test_a_run_s_best_rule_trains_a_model(run):
     assert_same(by_hand(optimizer.rule, network(), 8), model.weights, rtol=0, atol=1e-6)
 
 
-def test_any_checkpoint_can_be_taken(run):
-    folder, best = run
+def test_any_checkpoint_can_be_taken(trained):
+    folder, best = trained
     optimizer = tfmeta.load_optimizer(folder / "checkpoints" / "step_00000002.keras")
     np.testing.assert_allclose(optimizer.rule.parameters()[0], best[0] + 1.0)
 

@@ -1,5 +1,7 @@
 """Small data and small runs for the tests of the binaries."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +61,40 @@ def run():
         return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def refused(tmp_path_factory):
+    """Runs a program of ours that is to end soon, such as with bad input, as `run` does.
+
+    The program runs in a fork of a process that has imported the libraries, which takes most of the
+    time of a program that does nothing.
+    """
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forks.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    folder = tmp_path_factory.mktemp("forks")
+
+    def refused(program: Path, *flags: str, cwd: Path = folder) -> subprocess.CompletedProcess:
+        outputs = [folder / "stdout", folder / "stderr"]
+        for path in outputs:
+            path.write_bytes(b"")
+        request = {"program": program, "flags": flags, "cwd": cwd}
+        request |= {path.name: path for path in outputs}
+        server.stdin.write(json.dumps(request, default=str) + "\n")
+        server.stdin.flush()
+        status = int(server.stdout.readline())
+        return subprocess.CompletedProcess(
+            [program, *flags], status, *(path.read_text() for path in outputs)
+        )
+
+    yield refused
+    server.stdin.close()
+    server.wait()
 
 
 @pytest.fixture(scope="session")
