@@ -84,6 +84,13 @@ def test_inner_batches_go_through_all_examples():
     assert (seen[:5] != seen[5:]).any()
 
 
+def test_a_support_set_smaller_than_an_inner_batch_is_taken_whole():
+    made = learner(inner_batch=6)
+    tasks = {"support_x": tf.range(5)[:, None], "support_y": tf.range(5)}
+    _, y = made.inner_examples(tasks, step=1)
+    np.testing.assert_array_equal(y, range(5))
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

@@ -38,7 +38,8 @@ class Reptile(FewShotLearner):
         inner_learning_rate: the rate of the inner steps.
         inner_steps: the number of inner steps in training.
         inner_batch: the number of examples in an inner step, drawn without replacement until all
-            have been seen, then anew; None for all.
+            have been seen, then anew; None for all. In evaluation a support set with fewer
+            examples is taken whole.
         update_rule: how the inner steps move; by default `Adam` with `beta_1` of 0.
         **kwargs: of `FewShotLearner`.
 
@@ -69,6 +70,11 @@ class Reptile(FewShotLearner):
             f"support_{n}": tf.concat([task[f"support_{n}"], task[f"query_{n}"]], axis=0)
             for n in "xy"
         }
+        examples = everything["support_x"].shape[0]
+        if self.inner_batch is not None and self.inner_batch > examples:
+            raise ArgumentError(
+                "inner_batch", self.inner_batch, f"a task has {examples} examples; lower it."
+            )
         *_, adapted = self.adapt_task(functional, meta, {**task, **everything}, self.inner_steps)
         query_loss, prediction, state = self.query_loss(functional, adapted, task, training=True)
         difference = [old - new for old, new in zip(meta.weights, adapted.weights, strict=True)]
@@ -77,13 +83,9 @@ class Reptile(FewShotLearner):
 
     def inner_examples(self, task, step):
         x, y = super().inner_examples(task, step)
-        if self.inner_batch is None:
-            return x, y
         examples = x.shape[0]
-        if self.inner_batch > examples:
-            raise ArgumentError(
-                "inner_batch", self.inner_batch, f"a task has {examples} examples; lower it."
-            )
+        if self.inner_batch is None or self.inner_batch > examples:
+            return x, y
         if "seed" not in task:
             raise ArgumentError(
                 "seed",
