@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tfmeta.errors import ArgumentError
-from tfmeta.registry import LEARNERS, REGISTRIES, Registry
+from tfmeta.registry import LEARNERS, REGISTRIES, RULES, Registry
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,12 @@ def test_a_member_is_imported_when_it_is_looked_up():
     assert registry["here"]([1]) == "[1]"
     with pytest.raises(ModuleNotFoundError):
         registry["nowhere"]
+
+
+def test_a_class_is_known_by_its_name():
+    assert RULES.name_of(RULES["lstm"]) == "lstm"
+    with pytest.raises(KeyError, match="builtins:int"):
+        RULES.name_of(int)
 
 
 @pytest.mark.parametrize("name", ["mamal", None, ["maml"]])

@@ -51,6 +51,18 @@ class Registry(Mapping[str, Any]):
         """
         return check_choice(argument, name, self)
 
+    def name_of(self, member: type) -> str:
+        """The name of a member that is a class.
+
+        Raises:
+            KeyError: it is no member.
+        """
+        place = f"{member.__module__}:{member.__qualname__}"
+        for name, row in self.rows.items():
+            if row == place:
+                return name
+        raise KeyError(place)
+
 
 # Few-shot learning: where tasks come from, what learns from them, where a task begins.
 

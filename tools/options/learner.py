@@ -57,28 +57,34 @@ def learner(spec, optimizer):
     """
     kind = LEARNERS[FLAGS.learner]
     refuse_others("learner", kind, ("head", "inner_batch"))
-    start = clusters.start(spec)
-    rule = rules.rule(
-        RULES,
-        learning_rate=FLAGS.inner_learning_rate,
-        variance=FLAGS.initial_variance or FLAGS.inner_learning_rate,
-        steps=FLAGS.inner_steps,
-    )
-    made = build(
-        kind,
-        network.network(spec),
-        offered={
-            "inner_learning_rate": FLAGS.inner_learning_rate,
-            "inner_steps": FLAGS.inner_steps,
-            "test_inner_steps": FLAGS.test_inner_steps,
-            "first_order": FLAGS.first_order,
-            "head": FLAGS.head,
-            "inner_batch": FLAGS.inner_batch,
-            "vectorized": FLAGS.stacked,
-            "update_rule": rule,
-            "start": start,
-        },
-    )
+    model, start = network.network(spec), clusters.start(spec)
+    offered = {
+        "inner_learning_rate": FLAGS.inner_learning_rate,
+        "inner_steps": FLAGS.inner_steps,
+        "test_inner_steps": FLAGS.test_inner_steps,
+        "first_order": FLAGS.first_order,
+        "head": FLAGS.head,
+        "inner_batch": FLAGS.inner_batch,
+        "vectorized": FLAGS.stacked,
+        "update_rule": rules.rule(
+            RULES,
+            learning_rate=FLAGS.inner_learning_rate,
+            variance=FLAGS.initial_variance or FLAGS.inner_learning_rate,
+            steps=FLAGS.inner_steps,
+        ),
+    }
+    try:
+        made = build(kind, model, offered={**offered, "start": start})
+    except ArgumentError as error:
+        if error.argument != "routing":
+            raise
+        rule = build(kind, model, offered=offered).update_rule
+        raise ArgumentError(
+            "routing",
+            FLAGS.routing,
+            f"--update_rule={RULES.name_of(type(rule))} gives none; give --update_rule="
+            f"{' or '.join(name for name, rule in RULES.items() if rule.gives_evidence)}.",
+        ) from error
     made.compile(optimizer, **network.losses(spec))
     try:
         made.update_rule.check(made.loss)
