@@ -49,10 +49,16 @@ def make_logarithmic(axes: Axes, low: float, high: float) -> None:
     axes.set_ylim(low / 1.5, high * 1.5)
 
 
-def save(figure: Figure, path: Path | str) -> None:
-    """Writes a figure into a PNG file, which is there whole or not at all."""
+def save(figure: Figure, path: Path | str, **metadata: str) -> None:
+    """Writes a figure into a PNG file, which is there whole or not at all.
+
+    Args:
+        figure: the figure.
+        path: of the file.
+        **metadata: texts that the file keeps beside the picture, such as `Source`.
+    """
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    figure.savefig(picture, format="png", metadata=metadata)
     path = Path(path)
     unfinished = path.with_name(f".unfinished-{path.name}")
     unfinished.write_bytes(picture.getvalue())
