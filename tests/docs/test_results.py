@@ -1,0 +1,84 @@
+"""The published figures are the same in docs/results.json, in the pages, and in the pictures."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.docs.pages import ROOT, commands, text_of
+from tfmeta.tools import draw_results
+
+FILE = ROOT / "docs" / "results.json"
+TABLES = json.loads(FILE.read_text(encoding="utf-8"))["tables"]
+PAGE = text_of(ROOT / "docs" / "results.md")
+# A minus is a sign where no digit stands before it.
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
+
+
+def rows_of_page():
+    """For each table of the page: the numbers of its rows, by the text of their first cell."""
+    tables = []
+    for block in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE):
+        rows = [[cell.strip() for cell in line.strip(" |").split("|")] for line in block.splitlines()]
+        tables.append(
+            {first: [float(n) for n in NUMBER.findall(" ".join(rest))] for first, *rest in rows[2:]}
+        )
+    return tables
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_has_the_figures_of_the_file(name):
+    expected = {
+        row: [number for number in numbers if number is not None]
+        for row, numbers in TABLES[name]["rows"].items()
+    }
+    assert expected in rows_of_page()
+
+
+def test_the_file_has_the_figures_of_the_page():
+    assert len(rows_of_page()) == len(TABLES)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_figure_has_its_command_and_its_seeds(name):
+    table = TABLES[name]
+    of_rows = table.get("commands", {})
+    assert table["seeds"] and set(of_rows) <= set(table["rows"])
+    found = [*of_rows.values(), *([table["command"]] if "command" in table else [])]
+    assert found and ("command" in table or set(of_rows) == set(table["rows"]))
+    of_page = [re.sub(r"\s+", " ", command) for command in commands(PAGE)]
+    for command in found:
+        assert command in of_page
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_mean_is_that_of_its_seeds(name):
+    table = TABLES[name]
+    columns = table["columns"]
+    if "mean" not in columns or "seed 0" not in columns:
+        pytest.skip("not a table of seeds")
+    for numbers in table["rows"].values():
+        row = dict(zip(columns, numbers, strict=True))
+        if row["mean"] is not None:
+            seeds = [row[f"seed {seed}"] for seed in range(3)]
+            assert row["mean"] == pytest.approx(np.mean(seeds), abs=0.0051)
+
+
+@pytest.mark.parametrize("name", draw_results.PICTURES)
+def test_a_picture_is_drawn_from_the_figures_of_the_file(name):
+    """Else `python tools/draw_results.py` has to be run again."""
+    _, source = draw_results.read(FILE)
+    with Image.open(ROOT / "docs" / "images" / f"{name}.png") as picture:
+        assert picture.info["Source"] == source
+
+
+def test_every_picture_is_drawn_as_often_as_wanted(tmp_path):
+    tables, source = draw_results.read(FILE)
+    draw_results.draw(tables, tmp_path, source)
+    assert {path.stem for path in tmp_path.iterdir()} == set(draw_results.PICTURES)
+    assert {path.stem for path in (ROOT / "docs" / "images").iterdir()} == {
+        *draw_results.PICTURES,
+        "quickstart",  # the report of `make quickstart`
+    }
