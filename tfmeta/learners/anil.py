@@ -44,7 +44,7 @@ class ANIL(MAML):
         layers = self.model._flatten_layers(include_self=False)
         layers = [layer for layer in layers if layer.trainable_variables]
         leaves = [layer for layer in layers if not list(layer._flatten_layers(include_self=False))]
-        chosen = leaves[-1:] if self.head is None else self._named(layers)
+        chosen = leaves[-1:] if self.head is None else _named(layers, self.head)
         moving = {id(variable) for layer in chosen for variable in layer.trainable_variables}
         variables = self.model.trainable_variables
         places = [place for place, variable in enumerate(variables) if id(variable) in moving]
@@ -54,15 +54,16 @@ class ANIL(MAML):
             )
         return places
 
-    def _named(self, layers):
-        by_name = {layer.name: layer for layer in layers}
-        for name in self.head:
-            if name not in by_name:
-                raise ArgumentError(
-                    "head", name, f"the layers with trainable weights are {', '.join(by_name)}."
-                )
-        return [by_name[name] for name in self.head]
-
     def get_config(self):
         head = None if self.head is None else list(self.head)
         return {**super().get_config(), "head": head}
+
+
+def _named(layers, names):
+    by_name = {layer.name: layer for layer in layers}
+    for name in names:
+        if name not in by_name:
+            raise ArgumentError(
+                "head", name, f"the layers with trainable weights are {', '.join(by_name)}."
+            )
+    return [by_name[name] for name in names]

@@ -360,9 +360,8 @@ class FewShotLearner(MetaBatchModel):
         """
         if not self.compiled or self.loss is None:
             raise ArgumentError("loss", None, "compile the learner with a loss first.")
-        loss = keras.losses.get(self.loss)
-        self.update_rule.check(loss)
-        return FunctionalModel(self.model, loss)
+        self.update_rule.check(self.loss)
+        return FunctionalModel(self.model, keras.losses.get(self.loss))
 
     def objective(
         self,

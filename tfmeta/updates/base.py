@@ -96,7 +96,7 @@ class UpdateRule(keras.layers.Layer, abc.ABC):
         """Refuses a loss whose inner steps the rule cannot take; by default it takes any.
 
         Args:
-            loss: a Keras loss, or a function of labels and predictions.
+            loss: a Keras loss, its name, or a function of labels and predictions.
 
         Raises:
             ArgumentError: naming `loss`.

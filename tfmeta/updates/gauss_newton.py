@@ -94,6 +94,7 @@ class GaussNewton(UpdateRule):
         return moved, state + 1
 
     def check(self, loss):
+        loss = keras.losses.get(loss)
         if loss is keras.losses.mean_squared_error or isinstance(
             loss, keras.losses.MeanSquaredError
         ):
