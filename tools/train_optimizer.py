@@ -116,7 +116,7 @@ def main() -> None:
         validation_steps=FLAGS.problem_steps,
         by_accuracy=FLAGS.target_accuracy is not None,
         seed=FLAGS.seed,
-        cluster_anew=lambda: clustered.set_clusters(_clusters(learner, families)),
+        cluster_anew=lambda: trainings[0].set_clusters(_clusters(learner, families)),
         refresh=FLAGS.refresh_clusters,
     )
     training = train(

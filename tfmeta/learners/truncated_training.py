@@ -223,8 +223,8 @@ class TruncatedTraining:
         learner, slices = self.learner, self.slices
         families = [self.families[part.family] for part in slices]
 
-        def update(running, total, weights, first, steps):
-            after = []
+        def update(running, weights, first, steps):
+            total, after = None, []
             for family, (tasks, carried), weight in zip(families, running, weights, strict=True):
                 total, carried = _added(
                     learner, family, tasks, carried, total, weight, first, steps
@@ -235,7 +235,7 @@ class TruncatedTraining:
         counts = [self._known_count(part) for part in slices]
         graph = learner.graph(("update", *families, *counts), update)
         weights = [self.weights[part.family] for part in slices]
-        loss, after = graph(list(running), self._zeros, weights, first, steps)
+        loss, after = graph(list(running), weights, first, steps)
         return loss, [(tasks, carried) for (tasks, _), carried in zip(running, after, strict=True)]
 
     def _timed(
@@ -283,12 +283,12 @@ def one_for_each(
 
 
 def _added(learner, family, tasks, carried, total, weight, first, steps):
-    """The meta-loss of an unroll and its gradient, weighted, added to those so far."""
+    """The meta-loss of an unroll and its gradient, weighted, added to those so far, if any."""
     gradients, unroll = learner.meta_gradient(family, tasks, carried, first, steps)
-    total = [
-        so_far + weight * new for so_far, new in zip(total, [unroll.loss, *gradients], strict=True)
-    ]
-    return total, unroll.carried
+    new = [weight * tensor for tensor in (unroll.loss, *gradients)]
+    if total is not None:
+        new = [so_far + more for so_far, more in zip(total, new, strict=True)]
+    return new, unroll.carried
 
 
 def _moved(learner, total):
