@@ -14,6 +14,8 @@ PAGES = [
     if "```python\n" in page.read_text(encoding="utf-8")
 ]
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
