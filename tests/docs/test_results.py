@@ -52,6 +52,12 @@ def test_the_file_has_the_figures_of_the_page():
     assert len(rows_of_page()) == len(TABLES)
 
 
+def test_the_headlines_of_the_readme_are_figures_of_the_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Results\n")[2]
+    found = re.findall(r"[\d.]+ ± [\d.]+|\([\d.]+-[\d.]+\)", text)
+    assert len(found) >= 5 and all(figure.strip("()") in PAGE for figure in found)
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_every_figure_has_its_command_and_its_seeds(name):
     table = TABLES[name]
