@@ -11,6 +11,7 @@ import keras
 
 import tfmeta.learners  # noqa: F401 -- lets Keras know the classes that checkpoints hold
 from tfmeta.errors import ArgumentError
+from tfmeta.registry import LEARNERS, RULES, STARTS
 
 
 class Checkpoints:
@@ -101,6 +102,8 @@ def load(path: Path) -> keras.Model:
     damage = damage_of(path)
     if damage is not None:
         raise ArgumentError("output_dir", path, f"the checkpoint is damaged ({damage}).")
+    for members in (LEARNERS, STARTS, RULES):
+        list(members.values())  # Keras knows a class once its module is imported
     return keras.models.load_model(path)
 
 
