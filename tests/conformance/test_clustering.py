@@ -35,7 +35,7 @@ def test_signatures_are_those_of_support_sets_one_by_one_and_vectorized(name, fl
         start = tfmeta.starts.PerCluster(name, num_clusters=3, signature_dims=8)
         made = learner(start, vectorized=vectorized)
         signatures = start.signatures(made, batch)
-        assert signatures.shape == (12, 1 if name == "label" else 8)
+        assert signatures.shape == (12, SIGNATURES[name](8, 0).dims)
         assert np.isfinite(signatures).all() and len(np.unique(signatures, axis=0)) > 1
         np.testing.assert_array_equal(start.signatures(made, seen(batch)), signatures)
         found.append(signatures)
