@@ -9,7 +9,7 @@ from tfmeta.data.glyphs import glyphs
 from tfmeta.distributed import share
 from tfmeta.problems import ImageNetworks, NoisyGradients, Quadratics, ScaledCoordinates
 from tfmeta.problems.parallel_batches import ParallelBatches
-from tfmeta.problems.registry import NAMES, problems_named
+from tfmeta.problems.registry import PROBLEMS, problems_named
 
 STEP = 1e-5
 IMAGES = glyphs(classes=10, examples=5, size=8)
@@ -21,7 +21,7 @@ ALTERED = {
         ParallelBatches(problems_named("softmax_regression", seed)[0], 2)
     ],
 }
-TYPES = [name for name in NAMES if not name.endswith(("wichrowska", "five_types"))] + [*ALTERED]
+TYPES = [name for name in PROBLEMS if not name.endswith(("wichrowska", "five_types"))] + [*ALTERED]
 
 
 def families(name, seed=0):
@@ -57,7 +57,7 @@ def assert_unrelated(left, right):
             assert not np.isclose(start, other).reshape(len(other), -1).all(axis=1).any()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_names_are_unique_and_seeds_are_passed_on(name):
     found = families(name, seed=5)
     assert len({family.name for family in found}) == len(found) > 0

@@ -1,8 +1,7 @@
 """What every few-shot learner is: a Keras model that is trained on tasks."""
 
-import abc
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,49 +10,17 @@ import tensorflow as tf
 from tfmeta import distributed, engine
 from tfmeta.checks import check_count
 from tfmeta.engine import TaskResult, Tasks
-from tfmeta.errors import ArgumentError
 from tfmeta.inner import keras_support
-from tfmeta.inner.functional import FunctionalModel, Probe, State
-from tfmeta.inner.loop import Inner, trajectory
-from tfmeta.inner.meta import Meta
-from tfmeta.learners.meta_batch_model import MetaBatchModel, example_spec
+from tfmeta.inner.functional import Probe
+from tfmeta.learners.meta_batch_model import example_spec
+from tfmeta.learners.task_learner import Adapted, TaskLearner
 from tfmeta.starts.base import Start
 from tfmeta.starts.shared import Shared
-from tfmeta.updates import GradientDescent, Objective, UpdateRule
+from tfmeta.updates import GradientDescent, UpdateRule
 from tfmeta.updates.arithmetic import check_rate
 
 
-class Adapted(NamedTuple):
-    """A model adapted to one task.
-
-    Attributes:
-        weights: of all trainable variables.
-        state: of the model's other variables.
-        rule_state: the memory of the update rule.
-    """
-
-    weights: list[tf.Tensor]
-    state: State
-    rule_state: Any
-
-
-class Outcome(NamedTuple):
-    """How one task went.
-
-    Attributes:
-        loss: the meta-loss, a scalar.
-        query_loss: the loss of the adapted model on the query set, a scalar.
-        prediction: of the query set [query examples, ...].
-        adapted: the adapted model, its state after the call on the query set.
-    """
-
-    loss: tf.Tensor
-    query_loss: tf.Tensor
-    prediction: tf.Tensor
-    adapted: Adapted
-
-
-class FewShotLearner(MetaBatchModel):
+class FewShotLearner(TaskLearner):
     """A learner of few-shot tasks: a start, an update rule, and a meta-gradient.
 
     It is trained as any Keras model is, on a `tf.data.Dataset` whose elements are meta-batches,
@@ -128,94 +95,9 @@ class FewShotLearner(MetaBatchModel):
         if model.built:
             self.build_parts()
 
-    # The algorithm.
-
     def default_rule(self) -> UpdateRule:
         """The update rule where none is given."""
         return GradientDescent(self.inner_learning_rate)
-
-    def adapting(self) -> list[int]:
-        """Which trainable variables of the model the inner steps move, by their index; here all."""
-        return list(range(len(self.model.trainable_variables)))
-
-    def adapt_task(
-        self, functional: FunctionalModel, meta: Meta, task: Any, steps: int
-    ) -> Iterator[Adapted]:
-        """The inner loop of one task, on its support set.
-
-        Args:
-            functional: the model.
-            meta: what the task begins with.
-            task: one task.
-            steps: the number of inner steps.
-
-        Yields:
-            The model before the first step and after each.
-        """
-        whole = self._completed(meta)
-
-        def objective_at(step, state):
-            x, y = self.inner_examples(task, step)
-            return functional.objective(state, x, y, whole)
-
-        weights = self._adapting(meta)
-        first = Inner(
-            weights, self.rule_state(meta, weights, task), self.task_state(functional, task)
-        )
-        for inner in trajectory(
-            self.update_rule,
-            meta.parameters,
-            objective_at,
-            first,
-            steps,
-            first_order=self.first_order,
-        ):
-            yield Adapted(whole(inner.weights), inner.aux, inner.rule_state)
-
-    def _adapting(self, meta):
-        return [meta.weights[place] for place in self.adapting()]
-
-    def _completed(self, meta):
-        """Maps the weights that adapt to all weights of the model."""
-        places = self.adapting()
-
-        def whole(weights):
-            weights = dict(zip(places, weights, strict=True))
-            return [weights.get(place, fixed) for place, fixed in enumerate(meta.weights)]
-
-        return whole
-
-    def inner_examples(self, task: Any, step: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The examples and labels that an inner step sees; here the whole support set."""
-        return task["support_x"], task["support_y"]
-
-    def rule_state(self, meta: Meta, weights: Sequence[tf.Tensor], task: Any) -> Any:
-        """The memory of the update rule before the first inner step of a task."""
-        seed = task.get("seed", tf.zeros([2], tf.int32))
-        return self.update_rule.initial_state(meta.parameters, weights, seed)
-
-    def query_loss(
-        self, functional: FunctionalModel, adapted: Adapted, task: Any, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, State]:
-        """The loss of an adapted model on the query set, the prediction, and the state after."""
-        return functional.loss_on(
-            adapted.weights, adapted.state, task["query_x"], task["query_y"], training
-        )
-
-    @abc.abstractmethod
-    def task_gradient(
-        self, functional: FunctionalModel, learned: Sequence[tf.Tensor], task: Any
-    ) -> tuple[Outcome, list[tf.Tensor]]:
-        """What one task wants of the meta-parameters.
-
-        Args:
-            functional: the model.
-            learned: the meta-parameters, as `learned` gives them.
-            task: one task, as the start prepared it.
-
-        Returns:
-            How the task went, and the gradient in each tensor of `learned`.
-        """
 
     # One outer step.
 
@@ -332,89 +214,6 @@ class FewShotLearner(MetaBatchModel):
     def test_step(self, tasks):
         losses, predictions = self.adapted_predictions(tasks, self.test_inner_steps)
         return self.measure(losses[:, -1], tasks["query_y"], predictions[:, -1])
-
-    # What starts, signatures and routings ask of a learner.
-
-    def shared_variables(self) -> list[keras.Variable]:
-        """The model's trainable variables, then those of the update rule."""
-        return [*self.model.trainable_variables, *self.update_rule.trainable_variables]
-
-    def learned(self) -> list[tf.Tensor]:
-        """The present values of the meta-parameters."""
-        return [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
-
-    def meta(self, learned: Sequence[tf.Tensor], task: Any) -> Meta:
-        """What one task begins with, given the meta-parameters."""
-        return self.split(self.start.of(learned, task))
-
-    def split(self, tensors: Sequence[tf.Tensor]) -> Meta:
-        """Tensors in the place of `shared_variables` as initial weights and rule parameters."""
-        count = len(self.model.trainable_variables)
-        return Meta(list(tensors[:count]), list(tensors[count:]))
-
-    def functional(self) -> FunctionalModel:
-        """The model as a pure function, with the compiled loss.
-
-        Raises:
-            ArgumentError: there is no loss, or the update rule cannot do with it.
-        """
-        if not self.compiled or self.loss is None:
-            raise ArgumentError("loss", None, "compile the learner with a loss first.")
-        self.update_rule.check(self.loss)
-        return FunctionalModel(self.model, keras.losses.get(self.loss))
-
-    def objective(
-        self,
-        functional: FunctionalModel,
-        task: Any,
-        parts: Sequence[str] = ("support",),
-        state: State | None = None,
-        whole: Callable[[Any], Any] = list,
-    ) -> Objective:
-        """The objective of one task.
-
-        Args:
-            functional: the model.
-            task: one task.
-            parts: which of its examples, of `"support"` and `"query"`.
-            state: of the model; by default as a task begins.
-            whole: maps the weights that the objective takes to all weights of the model.
-        """
-        x, y = (tf.concat([task[f"{part}_{n}"] for part in parts], axis=0) for n in "xy")
-        state = self.task_state(functional, task) if state is None else state
-        return functional.objective(state, x, y, whole)
-
-    def log_evidence(
-        self,
-        functional: FunctionalModel,
-        meta: Meta,
-        task: Any,
-        parts: Sequence[str] = ("support",),
-    ) -> tf.Tensor | None:
-        """The log evidence of one task before any step, see `UpdateRule.log_evidence`."""
-        objective = self.objective(functional, task, parts, whole=self._completed(meta))
-        return self.update_rule.log_evidence(meta.parameters, objective, self._adapting(meta))
-
-    def task_state(self, functional: FunctionalModel, task: Any) -> State:
-        """The model's other variables as a task begins: with random generators of its own.
-
-        Raises:
-            ArgumentError: the model has random layers, and the task no seed.
-        """
-        state = functional.state()
-        if not functional.seeds:
-            return state
-        if "seed" not in task:
-            raise ArgumentError(
-                "seed",
-                "missing",
-                "the model has random layers; give each task of a meta-batch a seed [tasks, 2].",
-            )
-        return functional.seeded(state, task["seed"])
-
-    def for_each(self, function: Callable[[Any], Any], tasks: Any) -> Any:
-        """Runs a function of one task for each task, as the learner is told to run tasks."""
-        return engine.for_each(function, tasks, self.vectorized, self.tasks_in_flight)
 
     # The model that a task is given.
 

@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from tfmeta.engine import gradients_of
-from tfmeta.learners.base import FewShotLearner, Outcome
+from tfmeta.learners.base import FewShotLearner
+from tfmeta.learners.task_learner import Outcome
 
 
 @keras.saving.register_keras_serializable("tfmeta")

@@ -9,7 +9,8 @@ from tfmeta import random_numbers
 from tfmeta.checks import check_count
 from tfmeta.engine import gradients_of
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.base import FewShotLearner, Outcome
+from tfmeta.learners.base import FewShotLearner
+from tfmeta.learners.task_learner import Outcome
 from tfmeta.updates import Adam
 
 # The stream of a task's seed that draws its inner batches.
