@@ -110,5 +110,5 @@ def test_bad_input(signatures, count, sentence):
 
 
 def test_unknown_algorithm():
-    with pytest.raises(ArgumentError, match="algorithm=dbscan: there are kmeans"):
+    with pytest.raises(ArgumentError, match="algorithm=dbscan: give one of kmeans"):
         clusters.fit(np.zeros([5, 2]), 2, "dbscan")

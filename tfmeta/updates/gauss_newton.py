@@ -63,9 +63,9 @@ class GaussNewton(UpdateRule):
 
     def step(self, parameters, objective, weights, state, *, first_order=False):
         linearized, aux = linearize(objective.predict, objective.targets, weights)
+        loss = tf.reduce_mean(tf.square(linearized.residuals))
         if first_order:
             linearized = tf.nest.map_structure(tf.stop_gradient, linearized)
-        loss = tf.reduce_mean(tf.square(linearized.residuals))
         return Step(loss, aux, *self.move(parameters, weights, linearized, state))
 
     def move(
