@@ -21,7 +21,7 @@ quickstart: setup
 	$(BIN)/horovodrun -np 2 --start-timeout=300 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
 
 check: lint types
-	$(BIN)/python -m pytest -m 'not slow and not programs' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not slow and not programs' -n 2 --dist worksteal
 
 test: lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -152,28 +152,6 @@ def test_the_gradient_is_the_mean_of_cluster_means(float64):
     np.testing.assert_allclose(moved["tasks"], alone.mean(axis=0), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("clustering", "routing"),
-    [
-        ("adapted_weights", "hard"),
-        ("gradient", "soft"),
-        ("adapted_weights", "fit"),
-        ("adapted_weights", "evidence"),
-        pytest.param("adapted_weights", "soft", marks=pytest.mark.slow),
-        pytest.param("gradient", "hard", marks=pytest.mark.slow),
-    ],
-)
-def test_routing_sees_the_support_set_alone(clustering, routing):
-    rule = tfmeta.updates.GaussNewton(0.1, 1) if routing == "evidence" else None
-    made = learner(clustering=clustering, routing=routing, num_clusters=3, update_rule=rule)
-    form_clusters(made, batches(100, 1, 30))
-    (tasks,) = batches(steps=1)
-    membership = memberships(made, tasks)
-    np.testing.assert_allclose(tf.reduce_sum(membership, axis=1), 1, rtol=1e-6)
-    spoiled = {**tasks, "query_x": 0 * tasks["query_x"], "query_y": 0 * tasks["query_y"]}
-    np.testing.assert_array_equal(memberships(made, spoiled), membership)
-
-
 def test_a_task_trains_the_start_of_its_cluster_alone():
     made = learner(clustering="label", num_clusters=6)
     form_clusters(made, batches(100, 1, 60))
@@ -277,8 +255,8 @@ def mean_and_deviation(tasks):
 @pytest.mark.parametrize(
     "clustering",
     [
-        "adapted_weights",
         mean_and_deviation,
+        pytest.param("adapted_weights", marks=pytest.mark.slow),
         pytest.param("gradient", marks=pytest.mark.slow),
     ],
 )

@@ -69,7 +69,13 @@ def learner(loss="mse", regularizer=None, **arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"vectorized": True}, {"first_order": True}], ids=lambda given: str([*given])
+    "arguments",
+    [
+        {"vectorized": True},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"first_order": True}, marks=pytest.mark.slow),
+    ],
+    ids=lambda given: str([*given]),
 )
 def test_a_learner_trains_with_it(arguments):
     keras.utils.set_random_seed(0)
