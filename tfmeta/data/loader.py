@@ -38,6 +38,7 @@ class Loader(Protocol):
 
     Attributes:
         place: what to call the place in messages, such as "PATH". Empty if the loader takes none.
+        uses_tensorflow: whether it starts TensorFlow, which must know its devices by then.
 
     Raises:
         ArgumentError: naming `dataset`, if there is no usable data in that place, or another
@@ -45,15 +46,19 @@ class Loader(Protocol):
     """
 
     place: str
+    uses_tensorflow: bool
 
     def __call__(self, place: str, options: LoadOptions = ..., /) -> ImageClasses: ...
 
 
-def loader(place: str = "") -> Callable[[Callable[..., ImageClasses]], Loader]:
-    """Makes a function a `Loader`, with this name for its place."""
+def loader(
+    place: str = "", uses_tensorflow: bool = False
+) -> Callable[[Callable[..., ImageClasses]], Loader]:
+    """Makes a function a `Loader` with these attributes."""
 
     def mark(function):
         function.place = place
+        function.uses_tensorflow = uses_tensorflow
         return function
 
     return mark

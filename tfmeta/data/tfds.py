@@ -8,7 +8,7 @@ from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
 from tfmeta.errors import ArgumentError
 
 
-@loader("NAME")
+@loader("NAME", uses_tensorflow=True)
 def load_tfds(name: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     """Reads the classes, sorted by name, of a TFDS data set with the features image and label.
 

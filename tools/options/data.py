@@ -6,7 +6,7 @@ from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.load import load_image_classes
 from tfmeta.data.splits import split_classes
 from tfmeta.errors import ArgumentError
-from tfmeta.registry import SOURCES
+from tfmeta.registry import LOADERS, SOURCES
 from tfmeta.tools.options import runs
 from tfmeta.tools.program import define_count
 
@@ -75,10 +75,10 @@ class Data:
         self.sets = [self._loaded(name, 1 if len(names) > 1 else channels, whole) for name in names]
 
     def _loaded(self, name, channels, whole):
-        if name.startswith("tfds:"):
+        load = LOADERS.get(name.partition(":")[0])
+        if load is not None and load.uses_tensorflow:
             from tfmeta import distributed
 
-            # Reading it starts TensorFlow, which must have been given its devices by then.
             distributed.init(cycle_milliseconds=5)
         classes = load_image_classes(
             name, FLAGS.image_size, channels, FLAGS.data_dir, FLAGS.data_seed
