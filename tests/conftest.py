@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 # Fixtures that start programs or ranks.
-_STARTERS = {"run", "refused", "horovodrun", "learned"}
+_STARTERS = {"run", "forked", "horovodrun", "learned"}
 
 
 def pytest_collection_modifyitems(items):

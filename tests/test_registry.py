@@ -16,6 +16,7 @@ def test_each_row_names_what_there_is(kind, name):
     assert REGISTRIES[kind][name] is not None
 
 
+@pytest.mark.programs
 def test_names_need_no_tensorflow():
     program = (
         "import sys\nfrom tfmeta.registry import REGISTRIES\n"

@@ -43,6 +43,7 @@ def test_sizes_and_channels_that_cannot_be(arguments):
         load_image_classes("glyphs", **arguments)
 
 
+@pytest.mark.programs
 def test_wrong_input_is_reported_without_loading_tensorflow():
     program = (
         "import sys\n"

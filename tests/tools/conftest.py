@@ -64,11 +64,10 @@ def run():
 
 
 @pytest.fixture(scope="session")
-def refused(tmp_path_factory):
-    """Runs a program of ours that is to end soon, such as with bad input, as `run` does.
+def forked(tmp_path_factory):
+    """Runs a program of ours as `run` does, in a fork of a process that has imported the libraries.
 
-    The program runs in a fork of a process that has imported the libraries, which takes most of the
-    time of a program that does nothing.
+    A program that does little spends most of its time on that.
     """
     server = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("forks.py"))],
@@ -79,7 +78,7 @@ def refused(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("forks")
 
-    def refused(program: Path, *flags: str, cwd: Path = folder) -> subprocess.CompletedProcess:
+    def forked(program: Path, *flags: str, cwd: Path = folder) -> subprocess.CompletedProcess:
         outputs = [folder / "stdout", folder / "stderr"]
         for path in outputs:
             path.write_bytes(b"")
@@ -92,7 +91,7 @@ def refused(tmp_path_factory):
             [program, *flags], status, *(path.read_text() for path in outputs)
         )
 
-    yield refused
+    yield forked
     server.stdin.close()
     server.wait()
 

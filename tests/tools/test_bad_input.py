@@ -45,19 +45,19 @@ def assert_refused(result, flag, value, status=2):
         ("--dataset", "tfds:no_such_set"),
     ],
 )
-def test_value(refused, tmp_path, flag, value):
-    assert_refused(refused(TRAIN, f"{flag}={value}", cwd=tmp_path), flag, value)
+def test_value(forked, tmp_path, flag, value):
+    assert_refused(forked(TRAIN, f"{flag}={value}", cwd=tmp_path), flag, value)
     assert not list(tmp_path.iterdir())
 
 
-def test_unknown_flag(refused):
-    result = refused(TRAIN, "--wayz=5")
+def test_unknown_flag(forked):
+    result = forked(TRAIN, "--wayz=5")
     assert result.returncode == 2
     assert re.fullmatch(r".*'wayz'.*ways.*--help\.\n", result.stderr)
 
 
-def test_word_that_is_no_flag(refused):
-    result = refused(TRAIN, "quickstart")
+def test_word_that_is_no_flag(forked):
+    result = forked(TRAIN, "quickstart")
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "quickstart" in result.stderr
@@ -77,31 +77,31 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-def test_empty_folder(refused, tmp_path):
-    result = refused(TRAIN, f"--dataset=folder:{tmp_path}")
+def test_empty_folder(forked, tmp_path):
+    result = forked(TRAIN, f"--dataset=folder:{tmp_path}")
     assert_refused(result, "--dataset", f"folder:{tmp_path}")
 
 
-def test_fewer_classes_than_ways(refused, images, tmp_path):
+def test_fewer_classes_than_ways(forked, images, tmp_path):
     flags = [f"--dataset=folder:{images}", "--queries=1", f"--output_dir={tmp_path / 'run'}"]
-    assert_refused(refused(TRAIN, *flags, "--ways=20"), "--ways", 20)
+    assert_refused(forked(TRAIN, *flags, "--ways=20"), "--ways", 20)
 
 
-def test_class_with_fewer_images_than_shots_and_queries(refused, images, tmp_path):
+def test_class_with_fewer_images_than_shots_and_queries(forked, images, tmp_path):
     flags = [f"--dataset=folder:{images}", "--ways=2", f"--output_dir={tmp_path / 'run'}"]
-    result = refused(TRAIN, *flags, "--shots=2", "--queries=2")
+    result = forked(TRAIN, *flags, "--shots=2", "--queries=2")
     assert_refused(result, "--shots", 2)
     assert "class" in result.stderr
 
 
 @pytest.mark.parametrize("content", [b"no image at all", None])
-def test_unreadable_or_truncated_image(refused, images, content):
+def test_unreadable_or_truncated_image(forked, images, content):
     victim = images / "class07" / "1.png"
     if content is None:
         Image.effect_noise((64, 64), 50).save(victim)
         content = victim.read_bytes()[:-600]
     victim.write_bytes(content)
-    result = refused(TRAIN, f"--dataset=folder:{images}")
+    result = forked(TRAIN, f"--dataset=folder:{images}")
     assert_refused(result, "--dataset", f"folder:{images}")
     assert str(victim) in result.stderr
 
@@ -119,47 +119,47 @@ _GOOD = np.zeros([8, 4, 12, 12], np.uint8)
         ({"images": np.full([8, 4, 12, 12], np.nan, np.float32)}, "finite"),
     ],
 )
-def test_npz(refused, tmp_path, arrays, word):
+def test_npz(forked, tmp_path, arrays, word):
     path = tmp_path / "data.npz"
     np.savez(path, **arrays)
-    result = refused(TRAIN, f"--dataset=npz:{path}")
+    result = forked(TRAIN, f"--dataset=npz:{path}")
     assert_refused(result, "--dataset", f"npz:{path}")
     assert word in result.stderr
 
 
-def test_truncated_npz(refused, tmp_path):
+def test_truncated_npz(forked, tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, images=_GOOD)
     path.write_bytes(path.read_bytes()[:-100])
-    assert_refused(refused(TRAIN, f"--dataset=npz:{path}"), "--dataset", f"npz:{path}")
+    assert_refused(forked(TRAIN, f"--dataset=npz:{path}"), "--dataset", f"npz:{path}")
 
 
-def test_output_folder_that_cannot_be_written(refused, small, tmp_path):
+def test_output_folder_that_cannot_be_written(forked, small, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     folder = tmp_path / "file" / "run"
-    assert_refused(refused(TRAIN, *small, f"--output_dir={folder}"), "--output_dir", folder)
+    assert_refused(forked(TRAIN, *small, f"--output_dir={folder}"), "--output_dir", folder)
 
 
-def test_resume_without_a_run(refused, small, tmp_path):
+def test_resume_without_a_run(forked, small, tmp_path):
     folder = tmp_path / "run"
-    result = refused(TRAIN, *small, "--resume", f"--output_dir={folder}")
+    result = forked(TRAIN, *small, "--resume", f"--output_dir={folder}")
     assert_refused(result, "--output_dir", folder)
-    assert_refused(refused(EVALUATE, f"--output_dir={folder}"), "--output_dir", folder)
+    assert_refused(forked(EVALUATE, f"--output_dir={folder}"), "--output_dir", folder)
 
 
-def test_existing_run(run, refused, small, tmp_path):
-    """Another run's folder and other model flags are refused; what is there stays as it is."""
+def test_existing_run(run, forked, small, tmp_path):
+    """Another run's folder and other model flags are forked; what is there stays as it is."""
     folder = tmp_path / "run"
     assert run(TRAIN, *small, f"--output_dir={folder}").returncode == 0
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
-    result = refused(TRAIN, *small, f"--output_dir={folder}")
+    result = forked(TRAIN, *small, f"--output_dir={folder}")
     assert_refused(result, "--output_dir", folder)
     assert "--resume" in result.stderr
 
-    result = refused(TRAIN, f"--output_dir={folder}", "--resume", "--filters=8")
+    result = forked(TRAIN, f"--output_dir={folder}", "--resume", "--filters=8")
     assert_refused(result, "--filters", 8)
-    result = refused(EVALUATE, f"--output_dir={folder}", "--ways=3")
+    result = forked(EVALUATE, f"--output_dir={folder}", "--ways=3")
     assert_refused(result, "--ways", 3)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 

@@ -46,13 +46,13 @@ def assert_refused(result, *parts):
         ("--target_accuracy", "65.0"),
     ],
 )
-def test_value(refused, tmp_path, flag, value):
-    assert_refused(refused(TRAIN, f"{flag}={value}", cwd=tmp_path), f"{flag}={value}")
+def test_value(forked, tmp_path, flag, value):
+    assert_refused(forked(TRAIN, f"{flag}={value}", cwd=tmp_path), f"{flag}={value}")
     assert not list(tmp_path.iterdir())
 
 
-def test_xla_with_unrolls_of_random_length(refused, tmp_path):
-    result = refused(TRAIN, "--xla", "--unroll_lengths=random", cwd=tmp_path)
+def test_xla_with_unrolls_of_random_length(forked, tmp_path):
+    result = forked(TRAIN, "--xla", "--unroll_lengths=random", cwd=tmp_path)
     assert_refused(result, "--xla=True", "--unroll_lengths=random")
 
 
@@ -63,8 +63,8 @@ def test_xla_with_unrolls_of_random_length(refused, tmp_path):
         ("sinusoid", "--problem=image_network: it needs images"),
     ],
 )
-def test_problem_on_images_without_images(refused, tmp_path, dataset, sentence):
-    result = refused(TRAIN, "--problem=image_network", f"--dataset={dataset}", cwd=tmp_path)
+def test_problem_on_images_without_images(forked, tmp_path, dataset, sentence):
+    result = forked(TRAIN, "--problem=image_network", f"--dataset={dataset}", cwd=tmp_path)
     assert_refused(result, sentence)
 
 
@@ -80,34 +80,34 @@ def folder(run, small_problems, tmp_path_factory):
 @pytest.mark.parametrize(
     "flag", ["--update_rule=hierarchical_rnn", "--cell=lstm", "--problem=bowl", "--unroll=1"]
 )
-def test_resumed_run_is_of_another_kind(refused, folder, flag):
+def test_resumed_run_is_of_another_kind(forked, folder, flag):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    result = refused(TRAIN, "--resume", f"--output_dir={folder}", flag)
+    result = forked(TRAIN, "--resume", f"--output_dir={folder}", flag)
     assert_refused(result, flag.replace("=bowl", "=['bowl']"), "--output_dir")
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_checkpoint_of_another_rule(refused, folder, tmp_path):
+def test_checkpoint_of_another_rule(forked, folder, tmp_path):
     other = tmp_path / "run"
     shutil.copytree(folder, other)
     learner = OptimizerLearner(HierarchicalRNN())
     learner.compile("adam")
     learner.optimizer.build(learner.trainable_variables)
     checkpoints.Checkpoints(other / "checkpoints").save(learner, 4)
-    result = refused(TRAIN, "--resume", "--meta_iterations=8", f"--output_dir={other}")
+    result = forked(TRAIN, "--resume", "--meta_iterations=8", f"--output_dir={other}")
     assert result.returncode == 2, result.stderr
     assert "--output_dir=" in result.stderr and "another" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
 
-def test_folder_of_another_program(refused, folder, tmp_path):
+def test_folder_of_another_program(forked, folder, tmp_path):
     """Training goes on with no run of train.py, and train.py and evaluate.py with none of ours."""
     (tmp_path / "flags.txt").write_text("--dataset=glyphs\n--ways=5\n--update_rule=lstm\n")
-    result = refused(TRAIN, "--resume", f"--output_dir={tmp_path}")
+    result = forked(TRAIN, "--resume", f"--output_dir={tmp_path}")
     assert_refused(result, f"--output_dir={tmp_path}", "another program")
-    result = refused(TOOLS / "train.py", "--resume", f"--output_dir={folder}")
+    result = forked(TOOLS / "train.py", "--resume", f"--output_dir={folder}")
     assert_refused(result, f"--output_dir={folder}", "another program")
-    result = refused(TOOLS / "evaluate.py", f"--output_dir={folder}")
+    result = forked(TOOLS / "evaluate.py", f"--output_dir={folder}")
     assert_refused(result, f"--output_dir={folder}", "train.py")
 
 
@@ -132,8 +132,8 @@ def test_on_two_ranks_the_sentence_appears_once(horovodrun, tmp_path):
         ),
     ],
 )
-def test_clusters(refused, tmp_path, flags, sentence):
-    result = refused(TRAIN, "--problem=five_types", "--update_rule=lstm", *flags, cwd=tmp_path)
+def test_clusters(forked, tmp_path, flags, sentence):
+    result = forked(TRAIN, "--problem=five_types", "--update_rule=lstm", *flags, cwd=tmp_path)
     assert_refused(result)
     assert re.search(sentence, result.stderr)
     assert not list(tmp_path.iterdir())

@@ -12,6 +12,8 @@ import pytest
 from tfmeta.tools import benchmark
 from tfmeta.tools.rivals.worker import Worker, WorkerError
 
+pytestmark = pytest.mark.programs
+
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark.py"
 RIVAL = os.environ.get("TFMETA_RIVAL_PYTHON")
 

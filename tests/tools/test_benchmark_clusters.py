@@ -9,6 +9,8 @@ import pytest
 from tfmeta.tools.cluster_requests import job
 from tfmeta.tools.cluster_results import FORMS, FORMS_OF_CURVE, summarized
 
+pytestmark = pytest.mark.programs
+
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark_clusters.py"
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tfmeta.tools import build_horovod
 
+pytestmark = pytest.mark.programs
+
 PROGRAM = Path(__file__).parents[2] / "tools" / "build_horovod.py"
 
 

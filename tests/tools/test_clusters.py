@@ -76,9 +76,9 @@ def test_mixed_images(run, characters, tmp_path):
         (["--dataset=glyphs+"], "--dataset"),
     ],
 )
-def test_bad_input(refused, flags, sentence, tmp_path):
+def test_bad_input(forked, flags, sentence, tmp_path):
     short = ["--dataset=sinusoid"] if "label" in flags[0] else []
-    result = refused(TOOLS / "train.py", *short, *flags, f"--output_dir={tmp_path}/run")
+    result = forked(TOOLS / "train.py", *short, *flags, f"--output_dir={tmp_path}/run")
     assert result.returncode == 2, result.stderr
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr

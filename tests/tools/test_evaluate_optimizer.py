@@ -79,27 +79,27 @@ def assert_refused(result, *parts):
         assert part in result.stderr
 
 
-def test_no_folder(refused):
-    assert_refused(refused(EVALUATE), "--output_dir=None")
+def test_no_folder(forked):
+    assert_refused(forked(EVALUATE), "--output_dir=None")
 
 
-def test_folder_without_a_run(refused, tmp_path):
+def test_folder_without_a_run(forked, tmp_path):
     assert_refused(
-        refused(EVALUATE, f"--output_dir={tmp_path}"), f"--output_dir={tmp_path}", "no run"
+        forked(EVALUATE, f"--output_dir={tmp_path}"), f"--output_dir={tmp_path}", "no run"
     )
 
 
-def test_folder_of_a_few_shot_run(refused, folder, tmp_path):
+def test_folder_of_a_few_shot_run(forked, folder, tmp_path):
     """Its flags lack those of an optimizer's training."""
     lines = (folder / "flags.txt").read_text().splitlines(keepends=True)
     (tmp_path / "flags.txt").write_text("".join(line for line in lines if "problem" not in line))
-    result = refused(EVALUATE, f"--output_dir={tmp_path}")
+    result = forked(EVALUATE, f"--output_dir={tmp_path}")
     assert_refused(result, f"--output_dir={tmp_path}", "another program")
 
 
 @pytest.mark.parametrize(
     ("flag", "value"), [("--problem", "cubic"), ("--test_problems", "1"), ("--problem_steps", "0")]
 )
-def test_value(refused, folder, flag, value):
-    result = refused(EVALUATE, f"--output_dir={folder}", f"{flag}={value}")
+def test_value(forked, folder, flag, value):
+    result = forked(EVALUATE, f"--output_dir={folder}", f"{flag}={value}")
     assert_refused(result, f"{flag}={value}")

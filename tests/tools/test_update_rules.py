@@ -21,12 +21,12 @@ RULES = {
     "name",
     [pytest.param(n, marks=pytest.mark.slow if n == "meta_sgd" else ()) for n in RULES],
 )
-def test_a_run_with_a_learned_rule(run, small, name, tmp_path):
+def test_a_run_with_a_learned_rule(forked, small, name, tmp_path):
     """It trains, and its best checkpoint loads and evaluates to the same."""
     folder = tmp_path / "run"
     flags = [f"--update_rule={name}", "--steps=2", "--validate_every=2", "--meta_batch=2"]
     flags += ["--dataset=sinusoid"]
-    trained = run(TOOLS / "train.py", *small, *flags, f"--output_dir={folder}")
+    trained = forked(TOOLS / "train.py", *small, *flags, f"--output_dir={folder}")
     assert trained.returncode == 0, trained.stderr
     results = json.loads(trained.stdout.splitlines()[-1])
     assert np.isfinite(results["loss"])
@@ -39,7 +39,7 @@ def test_a_run_with_a_learned_rule(run, small, name, tmp_path):
     # Not all of them: one inner step asks nothing of what is above the coordinates.
     assert any((np.array(now) != np.array(start)).any() for now, start in pairs)
 
-    evaluated = run(TOOLS / "evaluate.py", f"--output_dir={folder}")
+    evaluated = forked(TOOLS / "evaluate.py", f"--output_dir={folder}")
     assert evaluated.returncode == 0, evaluated.stderr
     evaluated = json.loads(evaluated.stdout.splitlines()[-1])
     assert evaluated["mse_by_step"] == results["mse_by_step"]
