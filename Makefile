@@ -20,6 +20,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 quickstart: setup
 	$(BIN)/horovodrun -np 2 --start-timeout=300 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
 
+# One thread in each of two processes: threads of both on the same cores would slow each other.
+check: export TF_NUM_INTRAOP_THREADS = 1
+check: export TF_NUM_INTEROP_THREADS = 1
 check: lint types
 	$(BIN)/python -m pytest -m 'not slow and not programs' -n 2 --dist worksteal
 

@@ -232,7 +232,14 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+# By itself each rule is held to central differences in tests/conformance/test_rules.py.
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("layer_rates", "lstm") else pytest.param(name, marks=pytest.mark.slow)
+        for name in RULES
+    ],
+)
 def test_meta_gradient_through_an_update_rule_is_the_central_difference(name):
     """In the initial weights and the rule's parameters at once."""
     model, rule = classifier(*LAYERS["dense"]), RULES[name]()

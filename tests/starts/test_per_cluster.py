@@ -104,7 +104,9 @@ def test_clusters_begin_at_their_centroids(float64):
         assert (variable.numpy() == variable.numpy()[:1]).all()
 
 
-@pytest.mark.parametrize("clustering", ["gradient", "adapted_weights"])
+@pytest.mark.parametrize(
+    "clustering", [pytest.param("gradient", marks=pytest.mark.slow), "adapted_weights"]
+)
 def test_signatures_tell_sets_of_images_apart(shared_data, clustering):
     """At weights that have learned nothing yet; by chance the index is 0."""
     names = ("omniglot_background_28", "quickdraw_dev270_28", "cifar_fs_trainval80x60")
