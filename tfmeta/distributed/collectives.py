@@ -25,6 +25,8 @@ def sum_over_ranks(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """
     if size() == 1 or not tensors:
         return list(tensors)
+    if tf.executing_eagerly():
+        return _sum_graph(list(tensors))
     wide = any(t.dtype == tf.float64 or t.dtype.is_integer for t in tensors)
     dtype = tf.float64 if wide else tf.float32
     flat = tf.concat([tf.reshape(tf.cast(tensor, dtype), [-1]) for tensor in tensors], axis=0)
@@ -40,6 +42,10 @@ def sum_over_ranks(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         tf.cast(tf.reshape(part, tensor.shape), tensor.dtype)
         for part, tensor in zip(parts, tensors, strict=True)
     ]
+
+
+# Outside graphs, Horovod's tape would trace a function anew at every call.
+_sum_graph = tf.function(sum_over_ranks, autograph=False)
 
 
 def gather(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
