@@ -2,24 +2,22 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tfmeta.tools import benchmark
-from tfmeta.tools.rivals.worker import Worker, WorkerError
+from tfmeta.tools.benchmarks.against_itself import FAMILIES
+from tfmeta.tools.benchmarks.against_rivals import both_gradients
+from tfmeta.tools.benchmarks.asking import Worker, WorkerError
+from tfmeta.tools.benchmarks.comparisons import COMPARISONS
+from tfmeta.tools.benchmarks.turns import take_turns
 
 pytestmark = pytest.mark.programs
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark.py"
 RIVAL = os.environ.get("TFMETA_RIVAL_PYTHON")
-
-
-def run(*flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(PROGRAM), *flags], capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -81,8 +79,8 @@ def lstm(noise):
         (["--workload=ranks", "--dataset=nothing"], ["--dataset=nothing", "glyphs"]),
     ],
 )
-def test_bad_input_is_answered_with_one_sentence(flags, parts):
-    answer = run(*flags)
+def test_bad_input_is_answered_with_one_sentence(refused, flags, parts):
+    answer = refused(PROGRAM, *flags)
     assert answer.returncode == 2, answer.stderr
     assert len(answer.stderr.splitlines()) == 1
     for part in parts:
@@ -100,7 +98,7 @@ def test_sides_take_turns_in_an_order_that_is_turned_round_in_every_other_block(
 
         return measure
 
-    results = benchmark.take_turns({name: side(name) for name in seconds}, blocks=3)
+    results = take_turns({name: side(name) for name in seconds}, blocks=3)
     there = ["ours", "rival", "other"]
     assert calls == [*there, *reversed(there), *there]
     assert results["ratios"] == {"rival": 0.5, "other": 2.0}
@@ -108,8 +106,9 @@ def test_sides_take_turns_in_an_order_that_is_turned_round_in_every_other_block(
     assert results["milliseconds"] == {"ours": 2000.0, "rival": 4000.0, "other": 1000.0}
 
 
+@pytest.mark.programs
 def test_our_maml_trains_and_says_what_went_wrong(maml):
-    with Worker(sys.executable, "tfmeta_maml") as ours:
+    with Worker("jobs.maml") as ours:
         assert "tensorflow" in ours.call("build", **maml)["versions"]
         answer = ours.call("train", steps=2)
         assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
@@ -119,23 +118,19 @@ def test_our_maml_trains_and_says_what_went_wrong(maml):
             ours.call("train", no_such_argument=1)
 
 
-def gradients(ours, rival, setting, folder):
-    """Loss and meta-gradient of our worker and of the rival's, on the same tasks."""
-    files = {name: str(folder / f"{name}.npz") for name in ("weights", "tasks")}
-    found = []
-    for python, name, more in ((sys.executable, ours, {}), (RIVAL, rival, {"threads": 1})):
-        with Worker(python, name) as side:
-            side.call("build", **setting, **more)
-            path = str(folder / f"{name}.npz")
-            loss = side.call("gradient", gradient=path, **files)["loss"]
-            with np.load(path) as arrays:
-                found.append((loss, [arrays[key] for key in arrays.files]))
-    return found
+def test_a_worker_that_ends_is_an_error():
+    with (
+        Worker("no_such_module") as worker,
+        pytest.raises(WorkerError, match="no_such_module ended with status 1"),
+    ):
+        worker.call("build")
 
 
 @pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with learn2learn")
 def test_both_sides_compute_the_same_meta_gradient_of_maml(maml, tmp_path):
-    (our_loss, ours), (loss, theirs) = gradients("tfmeta_maml", "learn2learn_maml", maml, tmp_path)
+    (our_loss, ours), (loss, theirs) = both_gradients(
+        COMPARISONS["omniglot_5w1s"], RIVAL, tmp_path, maml
+    )
     assert our_loss == pytest.approx(loss, rel=1e-6)
     largest = max(np.abs(gradient).max() for gradient in theirs)
     for a, b in zip(ours, theirs, strict=True):
@@ -143,10 +138,10 @@ def test_both_sides_compute_the_same_meta_gradient_of_maml(maml, tmp_path):
 
 
 @pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with torch")
-@pytest.mark.parametrize("problem", ["quadratics", "network"])
-def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(problem, lstm, tmp_path):
-    (our_loss, ours), (loss, theirs) = gradients(
-        "tfmeta_lstm", "torch_lstm", lstm(problem), tmp_path
+@pytest.mark.parametrize("workload", ["quadratics", "network"])
+def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(workload, lstm, tmp_path):
+    (our_loss, ours), (loss, theirs) = both_gradients(
+        COMPARISONS[f"lstm_{workload}"], RIVAL, tmp_path, lstm(workload)
     )
     assert our_loss == pytest.approx(loss, rel=1e-12)
     for a, b in zip(ours, theirs, strict=True):
@@ -155,15 +150,15 @@ def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(problem, lstm, tm
 
 @pytest.mark.slow
 def test_our_lstm_trains(lstm):
-    with Worker(sys.executable, "tfmeta_lstm") as ours:
+    with Worker("jobs.lstm") as ours:
         ours.call("build", **lstm("quadratics"))
         answer = ours.call("train", steps=1)
         assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
 
 
 @pytest.mark.slow
-def test_ranks_are_measured_by_running_them():
-    answer = run("--workload=ranks", "--blocks=1", "--steps=1")
+def test_ranks_are_measured_by_running_them(run, horovodrun):
+    answer = run(PROGRAM, "--workload=ranks", "--blocks=1", "--steps=1")
     assert answer.returncode == 0, answer.stderr
     results = json.loads(answer.stdout.splitlines()[-1])
     assert results["workload"] == "ranks"
@@ -172,18 +167,11 @@ def test_ranks_are_measured_by_running_them():
 
 
 @pytest.mark.slow
-def test_our_hierarchical_rnn_trains():
-    with Worker(sys.executable, "tfmeta_hierarchical_rnn") as ours:
-        ours.call("build", family="bowl_5", meta_batch=2, unroll=2, stacked=True, xla=False)
-        answer = ours.call("train", steps=1)
-        assert answer["seconds"] > 0 and np.isfinite(answer["loss"])
-
-
-@pytest.mark.slow
-def test_the_hierarchical_rnn_is_measured_for_every_type_of_problem():
-    answer = run("--workload=hierarchical_rnn", "--blocks=1", "--steps=1")
+def test_the_hierarchical_rnn_is_measured_for_every_type_of_problem(run):
+    answer = run(PROGRAM, "--workload=hierarchical_rnn", "--blocks=1", "--steps=1")
     assert answer.returncode == 0, answer.stderr
     families = json.loads(answer.stdout.splitlines()[-1])["families"]
-    assert set(families) == set(benchmark.FAMILIES)
+    assert set(families) == set(FAMILIES)
     for results in families.values():
         assert set(results["milliseconds"]) == {"xla", "stacked", "one_by_one"}
+        assert min(results["milliseconds"].values()) > 0

@@ -1,13 +1,12 @@
 """The benchmark of clusters: its figures, its jobs, and what it refuses."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tfmeta.tools.cluster_requests import job
-from tfmeta.tools.cluster_results import FORMS, FORMS_OF_CURVE, summarized
+from tfmeta.tools.benchmarks.asking import Worker
+from tfmeta.tools.benchmarks.clusters.forms import FORMS, FORMS_OF_CURVE
+from tfmeta.tools.benchmarks.clusters.results import summarized
 
 pytestmark = pytest.mark.programs
 
@@ -73,8 +72,8 @@ def test_time_to_accuracy_is_compared_seed_by_seed():
         (["--output_dir=/dev/null/runs"], ["--output_dir=/dev/null/runs", "another folder"]),
     ],
 )
-def test_bad_input_is_answered_with_one_sentence(flags, parts):
-    answer = subprocess.run([sys.executable, str(PROGRAM), *flags], capture_output=True, text=True)
+def test_bad_input_is_answered_with_one_sentence(refused, flags, parts):
+    answer = refused(PROGRAM, *flags)
     assert answer.returncode == 2
     assert len(answer.stderr.splitlines()) == 1
     for part in parts:
@@ -83,11 +82,12 @@ def test_bad_input_is_answered_with_one_sentence(flags, parts):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_a_job_measures_and_trains(tmp_path, ranks):
+def test_a_job_measures_and_trains(horovodrun, ranks):
     how = {"cluster_groups": "split", "within_cluster": "accumulate"}
-    form = {"stacked": True, "xla": False, "batches": 1, **how}
+    form = {"vectorized": True, "xla": False, "batches": 1, **how}
     families = ["bowl_5", "bowl_5_turned_45"]
-    with job(tmp_path, ranks) as asked:
+    with Worker("jobs.clusters", ranks=ranks, one_core=ranks == 1) as asked:
+        asked.call("build")
         request = {"families": families, "clusters": [0, 1], "problems": 2, **form}
         first, again = (asked.call("time", meta_iterations=2, **request) for _ in range(2))
         for answer in (first, again):

@@ -1,66 +1,46 @@
-"""A job that runs meta-iterations over clusters for tools/benchmark_clusters.py, on its ranks.
+"""Meta-iterations over clusters of problems, for tools/benchmark_clusters.py.
 
-    [horovodrun -np 2] python -m tfmeta.tools.cluster_job FOLDER
-
-Requests are files in the folder, request-0.json, request-1.json, ..., each removed by the one who
-asks once there is reply-N.json; every rank reads them. Between requests the ranks sleep. What was
-built for a request is kept, so that forms can take turns without being traced again.
+A worker of one or two ranks, see `answering`. What was built for a request is kept, so that forms
+can take turns without being traced again.
 """
 
 import itertools
 import json
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from tfmeta.evaluation.statistics import first_lasting
-from tfmeta.files import write_whole
+from tfmeta import distributed
+from tfmeta.evaluation.loss_curves import LossCurves
+from tfmeta.evaluation.tuning import tune
+from tfmeta.learners.truncated_training import TruncatedTraining
+from tfmeta.problems.registry import problems_named
+from tfmeta.registry import PACKINGS
+from tfmeta.scheduling.schedule import predicted
+from tfmeta.scheduling.truncation import FixedUnrolls, Lengths
+from tfmeta.updates import Adam, HierarchicalRNN
 
-_SECONDS_BETWEEN_LOOKS = 0.01
-UNROLL = 20
+from ..answering import serve
+from ..clusters.forms import UNROLL
+from ..clusters.results import reached
+from .cluster_loops import ClusterLoops
+
 # Problems of training number seed have the addresses from so many times the seed.
 _STEPS_OF_A_SEED = 1_000_000
 _EVALUATION_SEED = 1
-_PACKINGS = 4  # at most, before times are taken
-
-
-def main(folder: Path) -> None:
-    """Answers requests until one says to end."""
-    import tfmeta
-    from tfmeta import distributed
-
-    tfmeta.init(cycle_milliseconds=5)
-    runs = Runs()
-    number = 0
-    while True:
-        path = folder / f"request-{number}.json"
-        while not path.exists():
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        request = json.loads(path.read_text())
-        # Nobody may remove it before everybody has read it.
-        distributed.gather_objects(None)
-        command = request.pop("command")
-        if command == "end":
-            return
-        reply = getattr(runs, command)(**request)
-        if distributed.is_main():
-            write_whole(folder / f"reply-{number}.json", json.dumps(reply))
-        number += 1
 
 
 class Runs:
     """Meta-iterations in the forms that are compared."""
 
     def __init__(self) -> None:
-        self._learners: dict[Any, tuple[Any, dict[str, Any]]] = {}
-        self._loops: dict[str, Any] = {}
-        # Seconds of a step of so many problems, by form and family.
-        self._times: dict[Any, dict[int, float]] = {}
-        self._evaluation: tuple[Any, list[Any]] | None = None
+        self._loop_of = ClusterLoops()
+        self._loops: dict[str, TruncatedTraining] = {}
+        self._evaluation: tuple[HierarchicalRNN, list[LossCurves]] | None = None
 
     def time(self, meta_iterations: int, **cell: Any) -> dict[str, Any]:
         """The time of meta-iterations of one unroll.
@@ -68,22 +48,17 @@ class Runs:
         Args:
             meta_iterations: how many; of a cell that is new some more come before, which trace
                 graphs and pack the groups by their times.
-            **cell: as of `_loop`.
+            **cell: as of `ClusterLoops`.
 
         Returns:
             `seconds` of a step of one problem on one batch of data; and of each rank the `busy`
             seconds of a meta-iteration, and those that the best packing is `possible` with, by the
             times measured so far.
         """
-        from tfmeta import distributed
-        from tfmeta.registry import PACKINGS
-        from tfmeta.scheduling.schedule import predicted
-        from tfmeta.scheduling.truncation import Lengths
-
         key = json.dumps(cell, sort_keys=True)
         lengths = Lengths([UNROLL], True)
         if key not in self._loops:
-            self._loops[key] = self._loop(lengths, **cell)
+            self._loops[key] = self._loop_of(lengths, **cell)
         loop = self._loops[key]
         problems = sum(load.tasks for load in loop.schedule.loads)
         distributed.gather_objects(None)  # so that all begin at once
@@ -128,21 +103,17 @@ class Runs:
             limit: seconds of training after which to give up.
             rate: of Adam.
             seed: of the rule and of the problems.
-            **cell: as of `_loop`.
+            **cell: as of `ClusterLoops`.
 
         Returns:
             `curve`: seconds of training, updates of the rule (each by an unroll of a problem, or of
             one of every family) and accuracy in per cent at each evaluation.
         """
-        from tfmeta import distributed
-        from tfmeta.scheduling.truncation import FixedUnrolls
-        from tfmeta.updates import HierarchicalRNN
-
         cells = [cell]
         if max(cell["clusters"]) == 0:
             cells = [{**cell, "families": [name], "clusters": [0]} for name in cell["families"]]
         lengths = FixedUnrolls(problem_steps, UNROLL)(0)
-        loops = [self._loop(lengths, **cell) for cell in cells]
+        loops = [self._loop_of(lengths, **cell) for cell in cells]
         learner = loops[0].learner
         fresh = HierarchicalRNN(seed=seed)
         fresh.build([])
@@ -184,11 +155,6 @@ class Runs:
             problem_steps: after which it is taken.
             problems: of each of the four sizes.
         """
-        from tfmeta.evaluation.loss_curves import LossCurves
-        from tfmeta.evaluation.tuning import tune
-        from tfmeta.problems.registry import problems_named
-        from tfmeta.updates import Adam, HierarchicalRNN
-
         untrained: list[LossCurves] = []
         adam: list[LossCurves] = []
         for trained_on, family in zip(
@@ -206,10 +172,6 @@ class Runs:
 
     def _evaluated(self, steps: int) -> tuple[Any, list[Any]]:
         """A rule, and what trains unseen softmax regressions with it; the same for all forms."""
-        from tfmeta.evaluation.loss_curves import LossCurves
-        from tfmeta.problems.registry import problems_named
-        from tfmeta.updates import HierarchicalRNN
-
         if self._evaluation is None:
             rule = HierarchicalRNN()
             rule.build([])
@@ -222,87 +184,11 @@ class Runs:
             )
         return self._evaluation
 
-    def _loop(
-        self,
-        lengths: Any,
-        families: list[str],
-        clusters: list[int],
-        problems: int,
-        stacked: bool,
-        xla: bool,
-        batches: int,
-        cluster_groups: str,
-        within_cluster: str,
-    ) -> Any:
-        """A new training, settled, of a learner that is kept, with its graphs.
-
-        Args:
-            lengths: of the unrolls that are made until it has settled.
-            families: names among `wichrowska`'s.
-            clusters: of each.
-            problems: of each in a meta-iteration.
-            stacked: the problems of a family run as one.
-            xla: compiled.
-            batches: of data, in a step.
-            cluster_groups: of `registry.PACKINGS`.
-            within_cluster: of `registry.CLUSTER_UPDATES`.
-        """
-        import keras
-
-        from tfmeta.learners import OptimizerLearner
-        from tfmeta.problems.parallel_batches import ParallelBatches
-        from tfmeta.problems.registry import problems_named
-        from tfmeta.registry import CLUSTER_UPDATES
-        from tfmeta.scheduling.balance import BalancedSchedule
-        from tfmeta.updates import HierarchicalRNN
-
-        form = (stacked, xla, batches)
-        if form not in self._learners:
-            learner = OptimizerLearner(
-                HierarchicalRNN(), "log_ratio", first_order=False, vectorized=stacked, xla=xla
-            )
-            learner.compile(optimizer=keras.optimizers.Adam(1e-3, clipvalue=1.0))
-            made = problems_named("wichrowska")
-            if batches > 1:
-                made = [ParallelBatches(family, batches, stacked) for family in made]
-            self._learners[form] = learner, {family.name: family for family in made}
-        learner, named = self._learners[form]
-        times = [self._times.setdefault((form, name), {}) for name in families]
-        schedule = BalancedSchedule(clusters, problems, cluster_groups, times)
-        loop = CLUSTER_UPDATES[within_cluster](
-            learner, [named[name] for name in families], schedule
-        )
-        _settle(loop, lengths)
-        for known, measured in zip(times, schedule.times, strict=True):
-            known.update(measured)
-        return loop
-
 
 def _accuracy(loss_curves: list[Any], problems: int) -> float:
     """The mean held-out accuracy after the last step, in per cent; each family counts once."""
     ended = [minimize(problems) for minimize in loss_curves]
     return 100 * float(sum(e.scores[:, -1].mean() for e in ended) / len(ended))
-
-
-def _settle(loop: Any, lengths: Any) -> None:
-    """Traces the graphs and, on several ranks, packs the groups by their times, until that changes
-    nothing.
-
-    From then on the groups stay as they are: another packing would have a rank trace and compile
-    what it has not run before, within the time that is measured.
-    """
-    from tfmeta import distributed
-    from tfmeta.scheduling.balance import COMPARE_FIRST
-
-    if distributed.size() == 1:
-        loop(0, lengths)
-        return
-    for _ in range(_PACKINGS):
-        for step in range(COMPARE_FIRST + 1):
-            loop(step, lengths)
-        if not loop.schedule.comparisons[-1]["packed_anew"]:
-            break
-    loop.schedule.held = True
 
 
 def _in_turn(count: int, step: int, seed: int) -> int:
@@ -315,11 +201,6 @@ def _in_turn(count: int, step: int, seed: int) -> int:
     return int(order[step % count])
 
 
-def reached(curve: list[Any], target: float) -> float | None:
-    """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
-    place = first_lasting([accuracy for _, _, accuracy in curve], target)
-    return None if place is None else curve[place][0]
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    distributed.init(cycle_milliseconds=5)
+    serve(Runs, {"tensorflow": tf.__version__, "keras": keras.__version__})

@@ -49,11 +49,11 @@ def _maml(inner_steps: int) -> Comparison:
             dtype="float32",
         )
 
-    return Comparison("tfmeta_maml", "learn2learn_maml", "learn2learn", False, setting)
+    return Comparison("jobs.maml", "rivals.learn2learn_maml", "learn2learn", False, setting)
 
 
 def _lstm(setting: Callable[[Path, Load], LSTMSetting]) -> Comparison:
-    return Comparison("tfmeta_lstm", "torch_lstm", "torch", True, setting)
+    return Comparison("jobs.lstm", "rivals.torch_lstm", "torch", True, setting)
 
 
 def _quadratics(folder: Path, load: Load) -> LSTMSetting:

@@ -1,6 +1,6 @@
-"""The hierarchical RNN in tfmeta, its problems one by one, stacked, or compiled by XLA.
+"""The hierarchical RNN in tfmeta, its problems one by one, vectorized, or compiled by XLA.
 
-A worker (see `worker.py`).
+A worker (see `answering`).
 """
 
 import time
@@ -15,7 +15,7 @@ from tfmeta.problems import problems_named
 from tfmeta.scheduling.even import EvenSchedule
 from tfmeta.updates import HierarchicalRNN
 
-from .worker import serve
+from ..answering import serve
 
 
 class Ours:
@@ -25,14 +25,14 @@ class Ours:
         family: the name of a family among the five types of problems.
         meta_batch: problems that are trained at once.
         unroll: steps between two updates of the rule.
-        stacked: run all problems as one, else one by one.
+        vectorized: Run all problems as one, else one by one.
         xla: compile the unrolls with XLA.
     """
 
-    def __init__(self, family: str, meta_batch: int, unroll: int, stacked: bool, xla: bool):
+    def __init__(self, family: str, meta_batch: int, unroll: int, vectorized: bool, xla: bool):
         problems = {problems.name: problems for problems in problems_named("wichrowska")}[family]
         learner = OptimizerLearner(
-            HierarchicalRNN(), "log_ratio", first_order=False, vectorized=stacked, xla=xla
+            HierarchicalRNN(), "log_ratio", first_order=False, vectorized=vectorized, xla=xla
         )
         learner.compile(optimizer=keras.optimizers.Adam(1e-3))
         self.training = TruncatedTraining(learner, [problems], EvenSchedule(meta_batch))

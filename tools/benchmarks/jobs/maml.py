@@ -1,14 +1,9 @@
 """MAML in tfmeta, on learn2learn's Omniglot network: our side of the speed benchmark.
 
-A worker (see `worker.py`). With an argument, the path of a file with one request, it trains and
-ends: so it runs on the ranks of `horovodrun`, which passes nothing on from standard input.
+A worker of any number of ranks, see `answering`.
 """
 
-import json
-import os
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,8 +16,8 @@ from tfmeta.layers import BatchNormalization, Conv2D
 from tfmeta.learners import MAML
 from tfmeta.tasks.episodes import Episodes
 
-from .settings import MAMLSetting
-from .worker import peak_memory_mb, serve
+from ..answering import serve
+from ..settings import MAMLSetting
 
 
 def omniglot_cnn(ways: int) -> keras.Model:
@@ -96,21 +91,6 @@ class Ours:
         return {"loss": float(loss)}
 
 
-def main() -> None:
-    if len(sys.argv) == 1:
-        distributed.init()
-        serve(Ours, {"tensorflow": tf.__version__, "keras": keras.__version__})
-        return
-    request = json.loads(Path(sys.argv[1]).read_text())
-    if request["one_core"]:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    distributed.init(cycle_milliseconds=5)
-    ours = Ours(**request["build"])
-    ours.train(request["warm_up"])
-    reply = {**ours.train(request["steps"]), "peak_mb": peak_memory_mb()}
-    if distributed.is_main():
-        Path(request["reply"]).write_text(json.dumps(reply))
-
-
 if __name__ == "__main__":
-    main()
+    distributed.init(cycle_milliseconds=5)
+    serve(Ours, {"tensorflow": tf.__version__, "keras": keras.__version__})

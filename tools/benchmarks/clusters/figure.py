@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 
 from tfmeta.reports import figure as drawing
 from tfmeta.reports.figure import BLUE, GRAY, GREEN, INK, ORANGE, PINK, RED, SMALL
-from tfmeta.tools.cluster_results import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET, ratios
+
+from .forms import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET
+from .results import ratios
 
 _COLORS = dict(
     zip(
@@ -25,7 +27,7 @@ def draw(path: Path, known: Mapping[str, Any]) -> None:
 
     Args:
         path: the file to write.
-        known: as `benchmark_clusters.Results` keeps it.
+        known: what has been measured, by name of the cell.
     """
     figure = drawing.figure("Clusters of tasks, and all together, against one task at a time", 8.0)
     (by_clusters, by_tasks), (trainings, ranks) = figure.subplots(2, 2)

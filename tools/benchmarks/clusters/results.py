@@ -1,45 +1,15 @@
-"""What tools/benchmark_clusters.py compares, and the figures of the whole from what it measured."""
+"""The figures of the whole, from what tools/benchmark_clusters.py measured."""
 
 import statistics
 from typing import Any
 
-from tfmeta.tools.cluster_job import reached
+from tfmeta.evaluation.statistics import first_lasting
 
-# One family of each of the paper's types: softmax regression, quadratic, functions of two
-# variables, bowl, fully connected network. The table takes the first two, three, four, five.
-FAMILIES = (
-    "softmax_regression_10",
-    "quadratic_normal_20",
-    "rosenbrock",
-    "bowl_5_turned_45",
-    "fully_connected_8_8_5",
-)
-_BATCHES = 4  # of parallel batches
-_SEQUENTIAL = {"within_cluster": "update", "cluster_groups": "whole", "one_cluster": True}
-_TOGETHER = {"within_cluster": "accumulate", "cluster_groups": "split"}
-_PLAIN = {"ranks": 1, "stacked": False, "xla": False, "batches": 1}
-FORMS: dict[str, dict[str, Any]] = {
-    "baseline": {**_PLAIN, **_SEQUENTIAL},
-    "compiled": {**_PLAIN, **_SEQUENTIAL, "xla": True},
-    "parallel_batches": {**_PLAIN, **_SEQUENTIAL, "batches": _BATCHES},
-    "stacked": {**_PLAIN, **_TOGETHER, "stacked": True},
-    "one_rank": {**_PLAIN, **_TOGETHER},
-    "two_ranks": {**_PLAIN, **_TOGETHER, "ranks": 2},
-    "two_ranks_whole": {**_PLAIN, **_TOGETHER, "ranks": 2, "cluster_groups": "whole"},
-    "all_on_one_rank": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True},
-    "all": {**_PLAIN, **_TOGETHER, "stacked": True, "xla": True, "ranks": 2},
-}
-# Of the cells of the curve over tasks: all but one, whose graphs take longest to compile.
-FORMS_OF_CURVE = tuple(form for form in FORMS if form != "all_on_one_rank")
-TRAINED = ("baseline", "compiled", "all")
+from .forms import FAMILIES, PAPER_CLUSTERS, PAPER_TASKS, TARGET, TRAINED
+
 # By what the names of their idle shares end with.
 _ON_TWO_RANKS = {"": "all", "_graph": "two_ranks", "_whole": "two_ranks_whole"}
 
-# Of the paper: seconds of the base and of the optimized form by number of clusters; overall
-# speed-up by number of tasks, read off its plot.
-PAPER_CLUSTERS = {2: 1.75, 3: 2.12, 4: 2.31, 5: 1.76}
-PAPER_TASKS = {5: 1.72, 10: 3.44, 15: 4.09, 20: 3.34, 25: 3.73, 30: 3.65, 35: 3.60}
-TARGET = 65.0  # per cent
 _GAIN = 0.9  # of tuned Adam's
 
 
@@ -102,6 +72,12 @@ def _to_accuracy(known: dict[str, Any], target: float) -> dict[str, Any]:
         "speedup": speedup("baseline", "all"),
         "speedup_compiled": speedup("compiled", "all"),
     }
+
+
+def reached(curve: list[Any], target: float) -> float | None:
+    """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
+    place = first_lasting([accuracy for _, _, accuracy in curve], target)
+    return None if place is None else curve[place][0]
 
 
 def ratios(cell: dict[str, Any], slow: str, fast: str) -> list[float]:

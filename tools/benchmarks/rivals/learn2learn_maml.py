@@ -1,6 +1,6 @@
 """MAML in learn2learn 0.2.0, on its own Omniglot network: the rival of the speed benchmark.
 
-A worker (see `worker.py`) for a Python that has torch and learn2learn, and no TensorFlow. The
+A worker (see `answering`) for a Python that has torch and learn2learn, and no TensorFlow. The
 training loop is that of learn2learn's `examples/vision/maml_omniglot.py`, without the validation
 task that the example adapts beside every training task.
 """
@@ -13,8 +13,8 @@ import learn2learn
 import numpy as np
 import torch
 
-from .settings import MAMLSetting
-from .worker import serve
+from ..answering import serve
+from ..settings import MAMLSetting
 
 
 class Episodes:

@@ -1,6 +1,6 @@
 """The coordinatewise LSTM in eager PyTorch: the rival of the benchmark of learned optimizers.
 
-A worker (see `worker.py`) for a Python that has torch, and no TensorFlow. PyTorch has no program of
+A worker (see `answering`) for a Python that has torch, and no TensorFlow. PyTorch has no program of
 its own for it, so this one is ours, written for speed: one matrix product for all gates of a layer
 and all coordinates of all problems, one backward pass for the meta-gradient, and nothing computed
 twice for the optimizees' gradients.
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .settings import LSTMSetting
-from .worker import serve
+from ..answering import serve
+from ..settings import LSTMSetting
 
 Weights = list[torch.Tensor]
 

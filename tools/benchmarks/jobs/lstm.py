@@ -1,6 +1,6 @@
 """The coordinatewise LSTM in tfmeta: our side of the benchmark of learned optimizers.
 
-A worker (see `worker.py`).
+A worker (see `answering`).
 """
 
 import time
@@ -19,8 +19,8 @@ from tfmeta.scheduling.even import EvenSchedule
 from tfmeta.scheduling.truncation import FixedUnrolls
 from tfmeta.updates import CoordinatewiseLSTM
 
-from .settings import LSTMSetting
-from .worker import serve
+from ..answering import serve
+from ..settings import LSTMSetting
 
 
 class Ours:

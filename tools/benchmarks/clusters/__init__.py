@@ -1,0 +1,1 @@
+"""What tools/benchmark_clusters.py measures, computes from it, and draws."""

@@ -1,0 +1,31 @@
+"""What has been measured, kept so that a second start goes on where the first has stopped."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfmeta.files import write_whole
+
+
+class Results:
+    """Results by name, in a file that is whole after every one of them.
+
+    Args:
+        path: The file; what it holds is known already.
+
+    Raises:
+        json.JSONDecodeError: It holds something else.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def once(self, name: str, measure: Callable[..., Any], *arguments: Any) -> None:
+        """Measures what is not known yet."""
+        if name not in self.known:
+            print(f"{name} ...", flush=True)
+            self.known[name] = measure(*arguments)
+            write_whole(self.path, json.dumps(self.known))

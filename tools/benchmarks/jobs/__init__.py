@@ -1,0 +1,1 @@
+"""Workers of tfmeta; see `answering` for how they are asked."""

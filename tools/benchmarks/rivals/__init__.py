@@ -1,0 +1,1 @@
+"""Workers of other libraries, for a Python without TensorFlow; see `answering`."""

@@ -1,1 +1,0 @@
-"""The programs that the benchmark runs side by side, each in an environment of its own."""
