@@ -3,6 +3,7 @@
     python tools/benchmark.py --workload=omniglot_5w1s --rival_python=PATH
     python tools/benchmark.py --workload=lstm_quadratics --rival_python=PATH
     python tools/benchmark.py --workload=hierarchical_rnn
+    python tools/benchmark.py --workload=collectives
 
 omniglot_5w1s and omniglot_5w1s_5steps are one second-order MAML meta-step (32 tasks, 5 ways, 1
 shot, 1 query, and 1 or 5 inner steps) against learn2learn's MAML on learn2learn's network.
@@ -14,6 +15,9 @@ a process of its own, samples its own tasks within the time, and waits while the
 Two workloads compare tfmeta with itself: ranks is the meta-step of omniglot_5w1s on two ranks, one
 core each, against one rank on one core; hierarchical_rnn is a step of a problem in unrolls of the
 hierarchical RNN, for a family of each type of problem, compiled by XLA, vectorized, and one by one.
+
+collectives measures what two, three and four ranks of this machine pay for a sum and for a gather,
+and predicts the meta-step of omniglot_5w1s on up to 1000 ranks.
 
 The workloads of learned optimizers run on one core, and their time is that of the CPU: the time on
 the clock, were there no other work. Only ratios hold on a machine with other work. The last line on
@@ -32,6 +36,7 @@ from tfmeta.data.load import load_image_classes
 from tfmeta.tools import program
 from tfmeta.tools.benchmarks.against_itself import hierarchical_rnn, two_ranks
 from tfmeta.tools.benchmarks.against_rivals import compare
+from tfmeta.tools.benchmarks.collectives import collectives
 from tfmeta.tools.benchmarks.comparisons import COMPARISONS
 
 FLAGS = flags.FLAGS
@@ -39,7 +44,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_enum(
     "workload",
     "omniglot_5w1s",
-    [*COMPARISONS, "ranks", "hierarchical_rnn"],
+    [*COMPARISONS, "ranks", "hierarchical_rnn", "collectives"],
     "What to measure.",
 )
 flags.DEFINE_string(
@@ -61,6 +66,8 @@ def _measured(folder: Path) -> dict[str, Any]:
     turns = {"blocks": FLAGS.blocks, "steps": FLAGS.steps}
     if FLAGS.workload == "ranks":
         return two_ranks(folder, _images, **turns)
+    if FLAGS.workload == "collectives":
+        return collectives(folder, _images, **turns)
     if FLAGS.workload == "hierarchical_rnn":
         return hierarchical_rnn(**turns)
     return compare(COMPARISONS[FLAGS.workload], FLAGS.rival_python, folder, _images, **turns)

@@ -107,7 +107,7 @@ class Worker:
 
     def _connect(self) -> None:
         """Waits until all ranks have loaded, and sorts their connections by rank."""
-        found = {}
+        found: dict[int, _Rank] = {}
         while len(found) < self.ranks:
             try:
                 connection, _ = self._listener.accept()

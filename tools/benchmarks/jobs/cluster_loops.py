@@ -66,13 +66,13 @@ class ClusterLoops:
         loop = CLUSTER_UPDATES[within_cluster](
             learner, [named[name] for name in families], schedule
         )
-        _settle(loop, lengths)
+        _settle(loop, schedule, lengths)
         for known, measured in zip(times, schedule.times, strict=True):
             known.update(measured)
         return loop
 
 
-def _settle(loop: TruncatedTraining, lengths: Lengths) -> None:
+def _settle(loop: TruncatedTraining, schedule: BalancedSchedule, lengths: Lengths) -> None:
     """Traces the graphs and, on several ranks, packs the groups by their times, until that changes
     nothing.
 
@@ -85,6 +85,6 @@ def _settle(loop: TruncatedTraining, lengths: Lengths) -> None:
     for _ in range(_PACKINGS):
         for step in range(COMPARE_FIRST + 1):
             loop(step, lengths)
-        if not loop.schedule.comparisons[-1]["packed_anew"]:
+        if not schedule.comparisons[-1]["packed_anew"]:
             break
-    loop.schedule.held = True
+    schedule.held = True

@@ -17,7 +17,6 @@ import tensorflow as tf
 from tfmeta import distributed
 from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.evaluation.tuning import tune
-from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems.registry import problems_named
 from tfmeta.registry import PACKINGS
 from tfmeta.scheduling.schedule import predicted
@@ -39,7 +38,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._loop_of = ClusterLoops()
-        self._loops: dict[str, TruncatedTraining] = {}
+        self._loops: dict[str, Any] = {}
         self._evaluation: tuple[HierarchicalRNN, list[LossCurves]] | None = None
 
     def time(self, meta_iterations: int, **cell: Any) -> dict[str, Any]:
