@@ -43,10 +43,10 @@ def collectives(folder: Path, load: Load, blocks: int, steps: int) -> dict[str, 
             if ranks == 1:
                 compute.append(_compute(setting, steps))
             else:
-                for name, seconds in _turn(ranks, _CALLS * steps).items():
-                    found[name].append(seconds)
+                for name, taken in _turn(ranks, _CALLS * steps).items():
+                    found[name].append(taken)
         print(f"block {len(others)}: before it {others[-1]:.1f} cores were busy", flush=True)
-    seconds = {name: statistics.median(taken) for name, taken in found.items()}
+    seconds = {name: statistics.median(times) for name, times in found.items()}
     of_sum, of_gather = (_fitted(seconds, kind) for kind in ("sum", "gather"))
     size = (4 * _NUMBERS, _TASKS, _QUERIES, _OUTPUTS)
     table = [predict(statistics.median(compute), of_sum, of_gather, n, *size) for n in _PREDICTED]

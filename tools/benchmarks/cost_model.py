@@ -9,6 +9,7 @@ ranks the latency grows by one of two laws: a + b log2 N, as where messages trav
 a + b N, as where they go around a ring or one rank hears from every other one. b is at least 0.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -125,7 +126,10 @@ def predict(
 
 def _grown(latencies: Mapping[int, float], ranks: int, law: str) -> float:
     """The law's least squares fit, of the measured latencies, at a larger number of ranks."""
-    of = {"log": np.log2, "linear": float}[law]
+
+    def of(number: int) -> float:
+        return math.log2(number) if law == "log" else number
+
     numbers, seconds = np.array([(of(n), latency) for n, latency in latencies.items()]).T
     slope = max(0.0, np.polyfit(numbers, seconds, 1)[0])
     return float(seconds.mean() + slope * (of(ranks) - numbers.mean()))

@@ -2,10 +2,12 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-def orders(sides: Iterable[str], blocks: int) -> Iterator[list[str]]:
+def orders(sides: Iterable[T], blocks: int) -> Iterator[list[T]]:
     """The order of the sides in each block: the given one, in every other block the opposite."""
     there = list(sides)
     for block in range(blocks):
