@@ -14,8 +14,6 @@ from tfmeta.tools.benchmarks.asking import Worker, WorkerError
 from tfmeta.tools.benchmarks.comparisons import COMPARISONS
 from tfmeta.tools.benchmarks.turns import take_turns
 
-pytestmark = pytest.mark.programs
-
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark.py"
 RIVAL = os.environ.get("TFMETA_RIVAL_PYTHON")
 
@@ -79,8 +77,8 @@ def lstm(noise):
         (["--workload=ranks", "--dataset=nothing"], ["--dataset=nothing", "glyphs"]),
     ],
 )
-def test_bad_input_is_answered_with_one_sentence(refused, flags, parts):
-    answer = refused(PROGRAM, *flags)
+def test_bad_input_is_answered_with_one_sentence(forked, flags, parts):
+    answer = forked(PROGRAM, *flags)
     assert answer.returncode == 2, answer.stderr
     assert len(answer.stderr.splitlines()) == 1
     for part in parts:
@@ -118,6 +116,7 @@ def test_our_maml_trains_and_says_what_went_wrong(maml):
             ours.call("train", no_such_argument=1)
 
 
+@pytest.mark.programs
 def test_a_worker_that_ends_is_an_error():
     with (
         Worker("no_such_module") as worker,
@@ -126,6 +125,7 @@ def test_a_worker_that_ends_is_an_error():
         worker.call("build")
 
 
+@pytest.mark.programs
 @pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with learn2learn")
 def test_both_sides_compute_the_same_meta_gradient_of_maml(maml, tmp_path):
     (our_loss, ours), (loss, theirs) = both_gradients(
@@ -137,6 +137,7 @@ def test_both_sides_compute_the_same_meta_gradient_of_maml(maml, tmp_path):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * largest)
 
 
+@pytest.mark.programs
 @pytest.mark.skipif(RIVAL is None, reason="TFMETA_RIVAL_PYTHON names no Python with torch")
 @pytest.mark.parametrize("workload", ["quadratics", "network"])
 def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(workload, lstm, tmp_path):
@@ -149,6 +150,7 @@ def test_both_sides_compute_the_same_meta_gradient_of_the_lstm(workload, lstm, t
 
 
 @pytest.mark.slow
+@pytest.mark.programs
 def test_our_lstm_trains(lstm):
     with Worker("jobs.lstm") as ours:
         ours.call("build", **lstm("quadratics"))

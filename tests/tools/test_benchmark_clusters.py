@@ -8,8 +8,6 @@ from tfmeta.tools.benchmarks.asking import Worker
 from tfmeta.tools.benchmarks.clusters.forms import FORMS, FORMS_OF_CURVE
 from tfmeta.tools.benchmarks.clusters.results import summarized
 
-pytestmark = pytest.mark.programs
-
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark_clusters.py"
 
 
@@ -72,8 +70,8 @@ def test_time_to_accuracy_is_compared_seed_by_seed():
         (["--output_dir=/dev/null/runs"], ["--output_dir=/dev/null/runs", "another folder"]),
     ],
 )
-def test_bad_input_is_answered_with_one_sentence(refused, flags, parts):
-    answer = refused(PROGRAM, *flags)
+def test_bad_input_is_answered_with_one_sentence(forked, flags, parts):
+    answer = forked(PROGRAM, *flags)
     assert answer.returncode == 2
     assert len(answer.stderr.splitlines()) == 1
     for part in parts:
