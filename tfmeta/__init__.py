@@ -53,5 +53,10 @@ def __dir__() -> list[str]:
 
 
 if "keras" in sys.modules:
+    from tfmeta.registry import LEARNERS, RULES, STARTS
+
     for _name in _PUBLIC:
         __getattr__(_name)
+    # Members that have no public name are saved, and so loaded, all the same.
+    for _registry in (LEARNERS, RULES, STARTS):
+        list(_registry.values())
