@@ -1,7 +1,6 @@
 """How well a learner masters tasks that it has not seen."""
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,8 @@ import tensorflow as tf
 from tfmeta import distributed
 from tfmeta.distributed import chunks, share
 from tfmeta.errors import ArgumentError
+from tfmeta.evaluation.statistics import interval95
 from tfmeta.tasks.source import TaskSource
-
-
-def interval95(values: np.ndarray) -> np.ndarray:
-    """Half the width of the 95 % interval of the mean over tasks: 1.96 sd / sqrt(tasks).
-
-    Args:
-        values: one value for each task, [tasks, ...].
-    """
-    values = np.asarray(values, np.float64)
-    if len(values) < 2:
-        return np.full(values.shape[1:], math.nan)
-    return 1.96 * values.std(axis=0, ddof=1) / math.sqrt(len(values))
 
 
 @dataclasses.dataclass(frozen=True)
