@@ -126,7 +126,7 @@ def test_the_meta_gradient_is_exact(name, start, float64):
 
 @every_pair
 def test_a_saved_learner_goes_on_as_it_was(name, start, tmp_path):
-    made = learner(name, start)
+    made = learner(name, start, vectorized=True)
     made.fit(dataset(tasks(0), tasks(1)), verbose=0)
     made.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
