@@ -195,8 +195,9 @@ class OptimizerLearner(keras.Model):
         carried: Carried,
         first_step: tf.Tensor | int,
         steps: tf.Tensor | int,
+        weight: tf.Tensor | float = 1.0,
     ) -> tuple[list[tf.Tensor], Unroll]:
-        """The gradient of the meta-loss of an unroll, summed over the problems.
+        """The meta-loss of an unroll and its gradient, summed over the problems.
 
         Args:
             problems: the family.
@@ -204,19 +205,28 @@ class OptimizerLearner(keras.Model):
             carried: where they stand.
             first_step: how many steps they have taken.
             steps: how many to take, see `unroll`.
+            weight: what each problem counts in the sums.
 
         Returns:
             The gradient in each of the rule's parameters, and the `Unroll`. Both are of this rank
             alone: `distributed.sum_over_ranks` adds those of all.
         """
 
-        def compute(parameters, tasks, carried, first_step):
+        def compute(parameters, tasks, carried, first_step, weight):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(parameters)
                 unroll = self.unroll(problems, parameters, tasks, carried, first_step, steps)
-            return engine.gradients_of(tape, unroll.loss, parameters), unroll
+            gradients = engine.gradients_of(tape, unroll.loss, parameters)
+            weighted = [weight * gradient for gradient in gradients]
+            return weighted, unroll._replace(loss=weight * unroll.loss)
 
-        arguments = (self.rule.parameters(), tasks, carried, tf.convert_to_tensor(first_step))
+        arguments = (
+            self.rule.parameters(),
+            tasks,
+            carried,
+            tf.convert_to_tensor(first_step),
+            tf.convert_to_tensor(weight, self.rule.dtype),
+        )
         if self.xla:
             return engine.compiled(compute, arguments, self.runs_at_once(problems))
         return tf.function(compute, autograph=False)(*arguments)

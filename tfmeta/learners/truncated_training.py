@@ -284,8 +284,8 @@ def one_for_each(
 
 def _added(learner, family, tasks, carried, total, weight, first, steps):
     """The meta-loss of an unroll and its gradient, weighted, added to those so far, if any."""
-    gradients, unroll = learner.meta_gradient(family, tasks, carried, first, steps)
-    new = [weight * tensor for tensor in (unroll.loss, *gradients)]
+    gradients, unroll = learner.meta_gradient(family, tasks, carried, first, steps, weight)
+    new = [unroll.loss, *gradients]
     if total is not None:
         new = [so_far + more for so_far, more in zip(total, new, strict=True)]
     return new, unroll.carried
