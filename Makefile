@@ -23,6 +23,8 @@ quickstart: setup
 # One thread in each of two processes: threads of both on the same cores would slow each other.
 check: export TF_NUM_INTRAOP_THREADS = 1
 check: export TF_NUM_INTEROP_THREADS = 1
+check test: export OMP_NUM_THREADS = 1
+check test: export OPENBLAS_NUM_THREADS = 1
 check: lint types
 	$(BIN)/python -m pytest -m 'not slow and not programs' -n 2 --dist worksteal
 

@@ -53,7 +53,11 @@ def prepared(made, batch):
 
 
 def gradient_function(made):
-    return tf.function(lambda batch: made.meta_gradient(prepared(made, batch)), autograph=False)
+    def gradient(batch):
+        return made.meta_gradient(prepared(made, batch))
+
+    # A few gradients of a small network cost less than a graph of one.
+    return tf.function(gradient, autograph=False) if made.vectorized else gradient
 
 
 @every_pair

@@ -167,17 +167,22 @@ def regression():
     return tasks
 
 
-def relative_error(model, tasks, loss=None, **arguments):
-    """How far the meta-gradient of two inner steps is from the central difference."""
+def relative_error(model, tasks, loss=None, in_graph=False, **arguments):
+    """How far the meta-gradient of two inner steps is from the central difference.
+
+    Three gradients of a small network cost less than a graph of one, but where operations are
+    vectorized or compiled.
+    """
     learner = tfmeta.MAML(model, inner_learning_rate=0.3, inner_steps=2, **arguments)
     learner.compile(loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     variables = learner.trainable_variables
 
-    @tf.function(autograph=False)
     def loss_and_gradients():
         result, gradients = learner.meta_gradient(tasks)
         return result.loss, gradients
 
+    if in_graph:
+        loss_and_gradients = tf.function(loss_and_gradients, autograph=False)
     # Of random size along each weight, but uphill: a direction at right angles to the gradient
     # would leave only rounding errors to compare.
     _, gradients = loss_and_gradients()
@@ -200,13 +205,13 @@ def relative_error(model, tasks, loss=None, **arguments):
     return abs(projection - difference) / abs(difference)
 
 
-def through(shape, body):
-    return relative_error(classifier(shape, body), make_tasks(shape))
+def through(shape, body, in_graph=False):
+    return relative_error(classifier(shape, body), make_tasks(shape), in_graph=in_graph)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_meta_gradient_through_a_layer_is_the_central_difference(name):
-    assert through(*LAYERS[name]) < 1e-6
+    assert through(*LAYERS[name], in_graph=name == "conv2d grouped") < 1e-6
 
 
 @pytest.mark.slow
@@ -258,9 +263,8 @@ def test_meta_gradient_through_gauss_newton_steps_is_the_central_difference(vect
     random = np.random.default_rng(3)
     for variable in rule.trainable_variables:
         variable.assign_add(0.3 * random.normal(size=variable.shape))
-    assert (
-        relative_error(model, regression(), "mse", update_rule=rule, vectorized=vectorized) < 1e-6
-    )
+    arguments = {"update_rule": rule, "vectorized": vectorized, "in_graph": True}
+    assert relative_error(model, regression(), "mse", **arguments) < 1e-6
 
 
 def test_random_draws_come_from_the_seed_of_the_task():
