@@ -21,8 +21,8 @@ quickstart: setup
 	$(BIN)/horovodrun -np 2 --start-timeout=300 $(BIN)/python tools/train.py --flagfile=flags/quickstart.flags
 
 # One thread in each of two processes: threads of both on the same cores would slow each other.
-check: export TF_NUM_INTRAOP_THREADS = 1
-check: export TF_NUM_INTEROP_THREADS = 1
+check test: export TF_NUM_INTRAOP_THREADS = 1
+check test: export TF_NUM_INTEROP_THREADS = 1
 check test: export OMP_NUM_THREADS = 1
 check test: export OPENBLAS_NUM_THREADS = 1
 check: lint types

@@ -6,6 +6,7 @@ leaves in FILE, an .npz, what every rank has: each array with a leading rank axi
 ranks beside it, in timeline.json, what Horovod did in 20 steps and the end of their epoch.
 """
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -48,9 +49,8 @@ def cases():
     """The learner, its arguments, and its start, by name."""
     for name in LEARNERS:
         yield name, LEARNERS[name], {}, None
-    for name in STARTS:
-        yield f"{name} gradient", LEARNERS["maml"], {}, STARTS[name]("gradient", 4)
-        yield f"{name} label", LEARNERS["maml"], {}, STARTS[name]("label", 4)
+    for name, signature in zip(STARTS, itertools.cycle(["gradient", "label"])):
+        yield f"{name} {signature}", LEARNERS["maml"], {}, STARTS[name](signature, 4)
     own = STARTS["own"]
     yield "anil own", LEARNERS["anil"], {}, own("adapted_weights", 4)
     yield "reptile own", LEARNERS["reptile"], {}, own("adapted_weights", 4)
