@@ -100,6 +100,8 @@ def record(path):
     hvd.start_timeline(str(path))
     learner.fit(batches(1, 7, STEPS), verbose=0)
     hvd.stop_timeline()
+    # No rank goes on to what follows before rank 0, which writes the timeline, has stopped it.
+    distributed.broadcast(learner.variables)
 
 
 def main(path):
