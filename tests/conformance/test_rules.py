@@ -256,6 +256,32 @@ def test_the_seed_makes_the_first_parameters(case):
             assert not np.any(a == c)
 
 
+@every_rule
+def test_what_is_remembered_of_coordinates_without_a_gradient_can_be_kept(case):
+    shapes = ((3, 2), (4,))
+    rule = some_rule(case, shapes=shapes)
+    if not hasattr(rule, "update"):
+        return  # it sees more than a gradient, and is no optimizer
+    random = np.random.default_rng(3)
+    weights, first, second = (
+        [tf.constant(random.normal(size=shape)) for shape in shapes] for _ in range(3)
+    )
+    parameters = rule.parameters()
+    state = rule.initial_state(parameters, weights, SEED)
+    weights, before = rule.update(parameters, weights, first, state)
+    _, after = rule.update(parameters, weights, second, before)
+    held = [tf.constant([[True] * 2, [False] * 2, [True] * 2]), tf.constant([False, True] * 2)]
+    kept = rule.hold(held, before, after)
+    tf.nest.assert_same_structure(kept, after)
+    flat = np.concatenate([np.ravel(part) for part in held])
+    for old, new, result in zip(*map(tf.nest.flatten, (before, after, kept)), strict=True):
+        if new.shape in shapes:
+            where = held[shapes.index(new.shape)]
+        else:
+            where = flat[:, None] if new.shape.rank and len(new) == len(flat) else False
+        np.testing.assert_array_equal(result, np.where(where, old, new))
+
+
 # Many tasks at once.
 
 COUNT = 3

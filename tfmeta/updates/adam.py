@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfmeta.updates.arithmetic import check_decay, check_rate, moved_average
 from tfmeta.updates.base import GradientRule
+from tfmeta.updates.coordinates import held_values
 
 # Far below epsilon squared: it changes no step, but keeps the root's derivative finite at zero.
 _LEAST_SQUARE = 1e-36
@@ -60,6 +61,11 @@ class Adam(GradientRule):
             for weight, mean, square in zip(weights, means, squares, strict=True)
         ]
         return moved, (step, means, squares)
+
+    def hold(self, held, before, after):
+        _, *averages = before
+        step, *moved = after
+        return step, *(held_values(held, *pair) for pair in zip(averages, moved, strict=True))
 
     def get_config(self):
         return {

@@ -145,6 +145,22 @@ class GradientRule(UpdateRule):
             The new weights, and the new state, of the same structure, shapes and dtypes.
         """
 
+    def hold(self, held: Sequence[tf.Tensor], before: Any, after: Any) -> Any:
+        """The state after an update in which some coordinates had no part.
+
+        By default the whole state goes on, which is right for a rule that remembers nothing of
+        single coordinates; `tfmeta.updates.coordinates` helps the others.
+
+        Args:
+            held: bool, one of the shape of each weight: which coordinates had no gradient.
+            before: the state before the update.
+            after: the state that `update` returned.
+
+        Returns:
+            The state `after`, but that what is remembered of the held coordinates is as `before`.
+        """
+        return after
+
     def step(self, parameters, objective, weights, state, *, first_order=False):
         weights = list(weights)
         with tf.GradientTape(watch_accessed_variables=False) as tape:

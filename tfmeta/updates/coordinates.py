@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -54,6 +55,25 @@ def spread(rows: tf.Tensor, like: Sequence[tf.Tensor]) -> tf.Tensor:
         ],
         axis=0,
     )
+
+
+def hold(held: Sequence[tf.Tensor], before: Any, after: Any) -> Any:
+    """What a rule remembers after an update, but as before of the coordinates that are held.
+
+    Args:
+        held: bool, one of the shape of each weight.
+        before: a nest of [coordinates, features].
+        after: likewise.
+    """
+    rows = join(held)[:, None]
+    return tf.nest.map_structure(lambda old, new: tf.where(rows, old, new), before, after)
+
+
+def held_values(
+    held: Sequence[tf.Tensor], before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """As `hold`, of values that have the shapes of the weights."""
+    return [tf.where(*values) for values in zip(held, before, after, strict=True)]
 
 
 def _sizes(tensors: Sequence[tf.Tensor]) -> list[int]:

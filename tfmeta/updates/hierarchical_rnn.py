@@ -48,6 +48,16 @@ class HierarchicalState(NamedTuple):
     log_rate: tf.Tensor
 
 
+_OF_COORDINATES = (
+    "coordinate",
+    "averages",
+    "squares",
+    "average_decays",
+    "square_decay",
+    "log_rate",
+)
+
+
 @keras.saving.register_keras_serializable("tfmeta")
 class HierarchicalRNN(GradientRule):
     """Learned optimizers that scale and generalize (Wichrowska et al. 2017).
@@ -205,6 +215,11 @@ class HierarchicalRNN(GradientRule):
             square_decay=tf.sigmoid(square_logit),
             log_rate=log_rate + tf.sigmoid(p["rate_momentum_logit"]) * (state.log_rate - log_rate),
         )
+
+    def hold(self, held, before, after):
+        own = {name: getattr(before, name) for name in _OF_COORDINATES}
+        new = {name: getattr(after, name) for name in _OF_COORDINATES}
+        return after._replace(**coordinates.hold(held, own, new))
 
     def _by_name(self, parameters):
         names = [variable.name for variable in self.trainable_variables]

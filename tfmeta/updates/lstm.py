@@ -99,6 +99,9 @@ class CoordinatewiseLSTM(GradientRule):
         steps = coordinates.split(step, weights)
         return [weight + step for weight, step in zip(weights, steps, strict=True)], new_state
 
+    def hold(self, held, before, after):
+        return coordinates.hold(held, before, after)
+
     def encode(self, gradient: tf.Tensor) -> tf.Tensor:
         """Gradients [coordinates] as inputs [coordinates, 2], or 1 if scaled."""
         if self.inputs == "scaled":

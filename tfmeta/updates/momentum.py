@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfmeta.updates.arithmetic import check_decay, check_rate
 from tfmeta.updates.base import GradientRule
+from tfmeta.updates.coordinates import held_values
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -36,6 +37,9 @@ class Momentum(GradientRule):
         ]
         moved = [weight + velocity for weight, velocity in zip(weights, velocities, strict=True)]
         return moved, velocities
+
+    def hold(self, held, before, after):
+        return held_values(held, before, after)
 
     def get_config(self):
         return {

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfmeta.updates.arithmetic import check_decay, check_rate, moved_average
 from tfmeta.updates.base import GradientRule
+from tfmeta.updates.coordinates import held_values
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -43,6 +44,9 @@ class RMSprop(GradientRule):
             for weight, gradient, square in zip(weights, gradients, squares, strict=True)
         ]
         return moved, squares
+
+    def hold(self, held, before, after):
+        return held_values(held, before, after)
 
     def get_config(self):
         return {

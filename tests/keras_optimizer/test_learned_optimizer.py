@@ -246,21 +246,6 @@ def test_frozen_layers_are_not_the_rule_s_concern():
     assert [tuple(v.shape) for v in optimizer.variables[2:]] == [(5, 3)] * 4
 
 
-def test_without_a_gradient_a_weight_stays_and_the_rule_sees_zero():
-    rule = RULES["lstm"]()
-    optimizer = tfmeta.LearnedOptimizer(rule)
-    variables = [keras.Variable(tf.ones(shape)) for shape in ((2, 3), (4,))]
-    optimizer.build(variables)
-    gradients = [tf.fill([2, 3], 0.5), tf.zeros([4])]
-    state = rule.initial_state(rule.parameters(), [tf.ones([10])], None)
-    weights, state = rule.update(
-        rule.parameters(), [tf.ones([2, 3]), tf.ones([4])], gradients, state
-    )
-    optimizer.apply_gradients([(gradients[0], variables[0])])
-    assert_same([weights[0], tf.ones([4])], variables, rtol=1e-6)
-    assert_same(tf.nest.flatten(state), optimizer.variables[2:], rtol=1e-6)
-
-
 def test_a_layer_frozen_later_costs_the_saved_state_but_not_the_model(tmp_path):
     model, optimizer = network(), tfmeta.LearnedOptimizer(RULES["lstm"]())
     optimizer.build(model.trainable_variables)

@@ -1,19 +1,19 @@
 """A trained update rule as a Keras optimizer."""
 
 import functools
+import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import random_numbers
+from tfmeta import memory, random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.training import checkpoints
-from tfmeta.training.run_folder import RunFolder
+from tfmeta.keras_optimizer.settings import check_learning_rate, check_settings
 from tfmeta.updates import GradientRule
+from tfmeta.updates.coordinates import held_values
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -22,8 +22,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     The rule sees all weights at once, as it was trained to, and computes in float32, or in float64
     if a weight has it. What it remembers are variables of the optimizer, saved with the model; its
-    parameters are part of the configuration, so that a saved model needs no other file. A weight
-    that gets no gradient stays where it is, and the rule is shown a gradient of zero for it.
+    parameters are part of the configuration, so that a saved model needs no other file.
+
+    A weight that gets no gradient neither moves nor ages: what the rule remembers of it stays as it
+    is. So does a row of an embedding that was not looked up, which is a row whose gradient is zero.
+    The rule is shown a gradient of zero for these.
 
     Args:
         rule: moves weights along their gradient; it is built for the model's weights unless it has
@@ -35,14 +38,16 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             rule sees them; `weight_decay` shrinks the weights by `weight_decay * learning_rate`.
 
     Raises:
-        ArgumentError: `rule` is no such rule, or the seed is out of range; in `build`, the rule's
-            parameters are for other weights, or there is a `tf.distribute` strategy.
+        ArgumentError: `rule` is no such rule, or a setting is unknown or out of range; in `build`,
+            the rule's parameters are for other weights, what it remembers of them does not fit in
+            memory, or there is a `tf.distribute` strategy.
     """
 
     def __init__(
         self, rule: GradientRule, learning_rate: Any = 1.0, seed: int = 0, **kwargs: Any
     ) -> None:
-        super().__init__(learning_rate, **kwargs)
+        check_settings(kwargs)
+        super().__init__(check_learning_rate(learning_rate), **kwargs)
         if not all(callable(getattr(rule, name, None)) for name in ("initial_state", "update")):
             raise ArgumentError(
                 "rule",
@@ -54,6 +59,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
             raise ArgumentError("seed", seed, "give a whole number of at least 0.")
         self.rule = rule
         self.seed = seed
+        self._tables: frozenset = frozenset()
 
     def build(self, variables):
         if self.built:
@@ -68,8 +74,8 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         with tf.init_scope():
             if not self.rule.built:
                 self.rule.build([list(variable.shape) for variable in variables])
-            seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
-            start = self.rule.initial_state(self._parameters(), self._cast(variables), seed)
+            self._check_memory(variables)
+            start = self._first_state(variables)
             self._state = [
                 self._state_variable(index, value)
                 for index, value in enumerate(tf.nest.flatten(start))
@@ -78,6 +84,26 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         structure = tf.nest.map_structure(lambda _: None, start)
         self._nest = functools.partial(tf.nest.pack_sequence_as, structure)
         super().build(variables)
+
+    def _first_state(self, variables):
+        seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
+        return self.rule.initial_state(self._parameters(), self._cast(variables), seed)
+
+    def _check_memory(self, variables):
+        # A graph that never runs tells the shapes.
+        trace = tf.function(lambda: self._first_state(variables), autograph=False)
+        state = tf.nest.flatten(trace.get_concrete_function().structured_outputs)
+        size = sum((part.shape.num_elements() or 0) * part.dtype.size for part in state)
+        left = memory.available()
+        if 2 * size > left:
+            count = sum(math.prod(variable.shape) for variable in variables)
+            raise ArgumentError(
+                "rule",
+                type(self.rule).__name__,
+                f"{self.name} would remember {memory.readable(size)} of {count:,} weights, and "
+                f"twice that during a step, but {memory.readable(left)} of memory are available; "
+                "train fewer weights (freeze layers), or take a rule that remembers less of each.",
+            )
 
     def _state_variable(self, index, value):
         name = f"rule_state_{index}"
@@ -91,23 +117,52 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     def _cast(self, values):
         return [tf.cast(value, self._dtype) for value in values]
 
+    def apply(self, grads, trainable_variables=None):
+        given = self._trainable_variables if trainable_variables is None else trainable_variables
+        given = list(given)
+        # The rows that were looked up in an embedding come as IndexedSlices. Keras can neither
+        # scale these nor clip them by their norm, and sums over several batches are dense anyway.
+        self._tables = frozenset(
+            self._var_key(variable)
+            for variable, gradient in zip(given, grads, strict=True)
+            if isinstance(gradient, tf.IndexedSlices)
+        )
+        dense = [
+            None if gradient is None else tf.reshape(gradient, variable.shape)
+            for gradient, variable in zip(grads, given, strict=True)
+        ]
+        super().apply(dense, given)
+
     # Keras has this step apart for optimizers that treat all weights together; before it come
     # accumulation, clipping and weight decay, after it moving averages and constraints.
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         weights = self._cast(self._trainable_variables)
         gradients = [tf.zeros_like(weight) for weight in weights]
+        held = [tf.ones_like(weight, tf.bool) for weight in weights]
         places = [self._get_variable_index(variable) for variable in trainable_variables]
-        # The rows that were looked up in an embedding come as IndexedSlices.
-        dense = self._cast(tf.convert_to_tensor(gradient) for gradient in grads)
-        for place, gradient in zip(places, dense, strict=True):
+        for place, variable, gradient in zip(
+            places, trainable_variables, self._cast(grads), strict=True
+        ):
             gradients[place] = gradient
-        state = self._nest([tf.convert_to_tensor(variable) for variable in self._state])
-        moved, state = self.rule.update(self._parameters(), weights, gradients, state)
+            held[place] = self._rows_without_gradient(variable, gradient)
+        before = self._nest([tf.convert_to_tensor(variable) for variable in self._state])
+        moved, after = self.rule.update(self._parameters(), weights, gradients, before)
+        if self._tables or len(places) < len(weights):
+            moved = held_values(held, weights, moved)
+            after = self.rule.hold(held, before, after)
         [rate] = self._cast([learning_rate])
         for place, variable in zip(places, trainable_variables, strict=True):
             self.assign(variable, weights[place] + rate * (moved[place] - weights[place]))
-        for variable, value in zip(self._state, tf.nest.flatten(state), strict=True):
+        for variable, value in zip(self._state, tf.nest.flatten(after), strict=True):
             self.assign(variable, value)
+
+    def _rows_without_gradient(self, variable, gradient):
+        if self._var_key(variable) not in self._tables:
+            return tf.zeros_like(gradient, tf.bool)
+        others = list(range(1, gradient.shape.rank))
+        return tf.broadcast_to(
+            tf.reduce_all(gradient == 0, axis=others, keepdims=True), gradient.shape
+        )
 
     def load_own_variables(self, store):
         # Keras compares how many there are; here the weights change their shapes instead.
@@ -139,31 +194,3 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         for variable, value in zip(rule.trainable_variables, parameters, strict=True):
             variable.assign(np.array(value, variable.dtype))
         return super().from_config({**config, "rule": rule}, custom_objects)
-
-
-def load_optimizer(path: str | Path) -> LearnedOptimizer:
-    """The rule that a run of `tools/train_optimizer.py` has trained, as a Keras optimizer.
-
-    Args:
-        path: the output folder of the run, whose best checkpoint is taken; or a checkpoint, a
-            `.keras` file.
-
-    Raises:
-        ArgumentError: there is no such checkpoint, it is damaged, or it holds no trained rule.
-    """
-    path = Path(path)
-    if path.is_dir():
-        path = checkpoints.Checkpoints(RunFolder(path).checkpoints).best
-    try:
-        learner = checkpoints.load(path)
-    except ArgumentError as error:
-        raise ArgumentError("path", error.value, error.problem) from error
-    rule = getattr(learner, "rule", None)
-    if rule is None:
-        raise ArgumentError(
-            "path",
-            path,
-            f"it holds a {type(learner).__name__}, not a trained update rule; give the output "
-            "folder of tools/train_optimizer.py.",
-        )
-    return LearnedOptimizer(rule)
