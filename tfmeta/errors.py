@@ -13,6 +13,10 @@ class ArgumentError(ValueError):
         problem: the rest of the sentence: what is wrong, and the remedy.
     """
 
+    # Keras exchanges an exception without it, raised within a layer or an operation, for one that
+    # tells of the call, and of this one no more than its first argument.
+    _keras_call_info_injected = True
+
     def __init__(self, argument: str, value: object, problem: str):
         super().__init__(argument, value, problem)
         self.argument = argument

@@ -246,6 +246,18 @@ def test_frozen_layers_are_not_the_rule_s_concern():
     assert [tuple(v.shape) for v in optimizer.variables[2:]] == [(5, 3)] * 4
 
 
+def test_gradients_of_the_weights_in_their_order_need_no_names():
+    optimizer = tfmeta.LearnedOptimizer(updates.GradientDescent(1.0))
+    with pytest.raises(ValueError, match="must already be built"):
+        optimizer.apply([tf.ones([3])])
+    variables = [keras.Variable(tf.zeros(shape)) for shape in ((2,), (3,))]
+    optimizer.build(variables)
+    optimizer.apply([tf.ones([2]), tf.ones([3])])
+    assert_same([-tf.ones([2]), -tf.ones([3])], variables)
+    with pytest.raises(ValueError, match="list of 1 gradients"):
+        optimizer.apply([tf.ones([3])])
+
+
 def test_a_layer_frozen_later_costs_the_saved_state_but_not_the_model(tmp_path):
     model, optimizer = network(), tfmeta.LearnedOptimizer(RULES["lstm"]())
     optimizer.build(model.trainable_variables)

@@ -101,7 +101,9 @@ def test_a_row_goes_on_as_if_the_steps_without_it_had_not_been(name):
     tables = keras.Variable(starts), keras.Variable(starts)
     rule = RULES[name]()
     optimizers = tfmeta.LearnedOptimizer(rule), tfmeta.LearnedOptimizer(rule)
-    for table, optimizer, steps in zip(tables, optimizers, ([1, 3, 3, 3, 3, 1], [1, 1]), strict=True):
+    for table, optimizer, steps in zip(
+        tables, optimizers, ([1, 3, 3, 3, 3, 1], [1, 1]), strict=True
+    ):
         for row in steps:
             rows = tf.IndexedSlices(tf.fill([1, SIZE], 0.5), [row], [ROWS, SIZE])
             optimizer.apply_gradients([(rows, table)])

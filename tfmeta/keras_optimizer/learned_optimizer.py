@@ -11,13 +11,14 @@ import tensorflow as tf
 
 from tfmeta import memory, random_numbers
 from tfmeta.errors import ArgumentError
+from tfmeta.keras_optimizer.on_ranks import OptimizerOnRanks
 from tfmeta.keras_optimizer.settings import check_learning_rate, check_settings
 from tfmeta.updates import GradientRule
 from tfmeta.updates.coordinates import held_values
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class LearnedOptimizer(keras.optimizers.Optimizer):
+class LearnedOptimizer(OptimizerOnRanks):
     """Trains a Keras model by an update rule.
 
     The rule sees all weights at once, as it was trained to, and computes in float32, or in float64
@@ -118,8 +119,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         return [tf.cast(value, self._dtype) for value in values]
 
     def apply(self, grads, trainable_variables=None):
-        given = self._trainable_variables if trainable_variables is None else trainable_variables
-        given = list(given)
+        grads = list(grads)
+        if trainable_variables is None and len(grads) != len(self._trainable_variables):
+            return super().apply(grads)  # which says what is wrong
+        given = list(trainable_variables or self._trainable_variables)
+        grads = self.combined(grads, given)
         # The rows that were looked up in an embedding come as IndexedSlices. Keras can neither
         # scale these nor clip them by their norm, and sums over several batches are dense anyway.
         self._tables = frozenset(
