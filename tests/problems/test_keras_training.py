@@ -1,3 +1,6 @@
+import functools
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -25,8 +28,26 @@ def examples(count, seed=0):
     return x, (x @ rng.normal(size=[4, 3])).argmax(1)
 
 
-def batches(count=22, size=5, seed=0):
+def batches(count=20, size=5, seed=0):
     return tf.data.Dataset.from_tensor_slices(examples(count, seed)).batch(size)
+
+
+def from_generator(count=None):
+    """Batches of a generator, without end if no count is given."""
+
+    def generate():
+        for _ in itertools.repeat(None) if count is None else range(count):
+            yield examples(5)
+
+    spec = (tf.TensorSpec([None, 4], tf.float64), tf.TensorSpec([None], tf.int64))
+    return tf.data.Dataset.from_generator(generate, output_signature=spec)
+
+
+def of_sizes(*sizes):
+    """Batches of so many examples each."""
+    parts = [tf.data.Dataset.from_tensors(examples(size)) for size in sizes]
+    joined = functools.reduce(tf.data.Dataset.concatenate, parts)
+    return joined.apply(tf.data.experimental.assert_cardinality(len(sizes)))
 
 
 def cross_entropy(y, prediction):
@@ -111,11 +132,10 @@ def test_losses_are_those_of_the_model():
     family = problems(model)
     weights = first(family)
     model.set_weights([weight.numpy() for weight in weights])
-    # The last batch, of two examples, is left out.
-    x, y = (part[:20] for part in examples(22))
+    x, y = examples(20)
     each = cross_entropy(y, model(x)).numpy()
     np.testing.assert_allclose(family.full_loss(weights, ()), each.mean())
-    x, y = (part[:20] for part in examples(22, seed=1))
+    x, y = examples(20, seed=1)
     logits = model(x).numpy()
     expected = cross_entropy(y, logits).numpy().mean()
     np.testing.assert_allclose(family.held_out_loss(weights, ()), expected)
@@ -193,13 +213,58 @@ def test_batch_normalization_takes_the_statistics_of_the_batch(statistics):
         np.testing.assert_array_equal(weight, own)
 
 
+@pytest.mark.parametrize("argument", ["dataset", "held_out"])
+def test_a_last_batch_of_fewer_examples_is_left_out_with_a_warning(argument):
+    sentence = f"{argument}: the last batch has 2 examples, the others 5; it is left out"
+    with pytest.warns(UserWarning, match=sentence):
+        family = problems(**{argument: batches(22)})
+    x, y = {"dataset": family._training, "held_out": family._held_out}[argument]
+    assert x.shape == (4, 5, 4) and y.shape == (4, 5)
+    np.testing.assert_array_equal(np.concatenate(x), examples(22)[0][:20])
+
+
+def test_the_end_of_a_generator_is_given():
+    counted = from_generator(3).apply(tf.data.experimental.assert_cardinality(3))
+    assert problems(dataset=counted)._training[0].shape == (3, 5, 4)
+    endless = from_generator().take(2).apply(tf.data.experimental.assert_cardinality(2))
+    assert problems(dataset=endless)._training[0].shape == (2, 5, 4)
+
+
+UNKNOWN = "dataset=of unknown length: say how many batches it has: .*assert_cardinality"
+PAIRS = "dataset=.*: give batches .x, y. of one tensor each"
+
+
 @pytest.mark.parametrize(
     "dataset, message",
     [
         (batches().repeat(), "dataset=endless: give as many batches as memory holds"),
+        (from_generator(), UNKNOWN),
+        (from_generator(3), UNKNOWN),
+        (batches().filter(lambda x, y: True), UNKNOWN),
         (batches().take(0), "dataset=empty: give at least one batch"),
-        (batches().unbatch(), "dataset=.*: give batches .x, y. of one tensor each"),
-        (batches().map(lambda x, y: x), "dataset=.*: give batches .x, y. of one tensor each"),
+        (tf.data.Dataset.from_tensor_slices(examples(20)), PAIRS),
+        (batches().map(lambda x, y: x), PAIRS),
+        (batches().map(lambda x, y: {"x": x, "y": y}), PAIRS),
+        (batches().map(lambda x, y: ({"a": x}, y)), PAIRS),
+        (batches().map(lambda x, y: (x, y, y)), "dataset=.*: .*without weights of examples"),
+        (
+            batches().map(lambda x, y: (tf.RaggedTensor.from_tensor(x), y)),
+            "dataset=.*: make its tensors dense",
+        ),
+        (
+            batches().map(lambda x, y: (tf.sparse.from_dense(x), y)),
+            "dataset=.*: make its tensors dense",
+        ),
+        (of_sizes(5, 3, 5), r"dataset=batch 2: .* \(3, 4\) and \(3,\), in the first .*one shape"),
+        (of_sizes(5, 5, 7), r"dataset=batch 3: .* \(7, 4\) and \(7,\), in the first"),
+        (
+            batches().map(lambda x, y: (x, y[1:])),
+            "dataset=batch 1: x has 5 examples and y 4; give as many of both",
+        ),
+        (
+            batches().repeat(2**50),
+            r"dataset=4503599627370496 batches: they need 1\.8 EB, but .*B of memory .* take.n.",
+        ),
     ],
 )
 def test_bad_data_is_refused(dataset, message):
@@ -212,6 +277,10 @@ def test_bad_models_are_refused():
         problems(keras.Sequential([keras.layers.Dense(3)]))
     with pytest.raises(ArgumentError, match="the second derivative of its layer .* is not exact"):
         problems(network(keras.layers.BatchNormalization()))
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    two = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Add()(inputs)))
+    with pytest.raises(ArgumentError, match="give a model with one input tensor"):
+        problems(two)
     frozen = network()
     frozen.trainable = False
     with pytest.raises(ArgumentError, match="it has no trainable weights"):

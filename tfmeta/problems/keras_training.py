@@ -13,6 +13,7 @@ from tfmeta.inner import keras_support
 from tfmeta.inner.functional import FunctionalModel
 from tfmeta.layers import inexact_layers
 from tfmeta.problems.base import ProblemFamily
+from tfmeta.problems.in_memory import in_memory
 
 
 class KerasModelProblems(ProblemFamily):
@@ -24,8 +25,8 @@ class KerasModelProblems(ProblemFamily):
     is not changed.
 
     The batch of a step is one of those of the data set, by the seed of the step, and random layers
-    such as dropout draw from the same seed. The data is held in memory: all batches that have as
-    many examples as the first; a last, smaller one is left out. Statistics that layers move in
+    such as dropout draw from the same seed. The data is held in memory: all batches but a last,
+    smaller one, which is left out with a warning. Statistics that layers move in
     training are not carried from step to step. A model that has them is measured (`full_loss`,
     `held_out_loss`, `score`) as in training, so that each batch normalizes itself; any other as in
     inference.
@@ -37,7 +38,7 @@ class KerasModelProblems(ProblemFamily):
         model: a built Keras model with one input and one output tensor.
         loss: a Keras loss, its name, or a function of y and the prediction, to one loss per example
             or a scalar; not negative.
-        dataset: finite, of batches (x, y).
+        dataset: of batches (x, y) of one shape, of a known length that memory holds.
         held_out: likewise, never used for training; None for none.
         vectorizable: whether many problems can run at once: for small dense models without
             random layers, see `engine.vectorize`.
@@ -45,8 +46,9 @@ class KerasModelProblems(ProblemFamily):
 
     Raises:
         ArgumentError: the model is not built, has nothing to train, computes in float16, has
-            several outputs, or has a normalization layer of Keras's own, whose second derivative is
-            not exact; or a data set is endless, has no batches, or batches of other elements.
+            several inputs or outputs, or has a normalization layer of Keras's own, whose second
+            derivative is not exact; or a data set is endless, of unknown length, or too large for
+            the memory, has no batches, or batches of other elements or of several shapes.
     """
 
     def __init__(
@@ -64,8 +66,8 @@ class KerasModelProblems(ProblemFamily):
         self.functional = FunctionalModel(model, keras.losses.get(loss))
         # Made outside any graph, so that all graphs share them.
         with tf.init_scope():
-            self._training = _in_memory(dataset, "dataset")
-            self._held_out = None if held_out is None else _in_memory(held_out, "held_out")
+            self._training = in_memory(dataset, "dataset")
+            self._held_out = None if held_out is None else in_memory(held_out, "held_out")
         x, y = self._training
         probe = self.functional.probe(tf.TensorSpec(x.shape[1:], x.dtype))
         self._measured_as_in_training = bool(probe.moving)
@@ -153,6 +155,8 @@ def _drawn(initializer: Any, like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _check(model: keras.Model) -> None:
     if not model.built:
         raise ArgumentError("model", model.name, "it has no weights yet; build it first.")
+    if model.inputs and len(model.inputs) > 1:
+        raise ArgumentError("model", model.name, "give a model with one input tensor.")
     keras_support.check(model, second_order=False)
     inexact = inexact_layers(model)
     if inexact:
@@ -183,20 +187,3 @@ def _initializer(layer: keras.layers.Layer, name: str) -> Any:
         if initializer is not None:
             return initializer if hasattr(initializer, "seed") else None
     return None
-
-
-def _in_memory(dataset: tf.data.Dataset, argument: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """All whole batches, x `[batches, examples, ...]` and y `[batches, examples, ...]`."""
-    spec = dataset.element_spec
-    if not (isinstance(spec, tuple) and len(spec) == 2) or any(
-        not isinstance(part, tf.TensorSpec) or part.shape.rank == 0 for part in spec
-    ):
-        raise ArgumentError(argument, spec, "give batches (x, y) of one tensor each.")
-    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ArgumentError(argument, "endless", "give as many batches as memory holds: take(n).")
-    batches = list(dataset)
-    if not batches:
-        raise ArgumentError(argument, "empty", "give at least one batch.")
-    whole = [batch for batch in batches if len(batch[1]) == len(batches[0][1])]
-    x, y = zip(*whole, strict=True)
-    return tf.stack(x), tf.stack(y)
