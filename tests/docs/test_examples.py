@@ -1,5 +1,6 @@
 """Every Python block of the README and of docs/ runs as it stands."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -34,6 +35,8 @@ def ran(tmp_path_factory):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_blocks_of_a_page_run(ran, page):
     _, raised = ran
+    if importlib.util.find_spec("horovod") is None and "import horovod" in page.read_text("utf-8"):
+        pytest.skip("Horovod is not installed; tools/build_horovod.py builds it")
     assert raised[str(page)] is None, raised[str(page)]
 
 

@@ -32,6 +32,16 @@ def test_the_sentence_names_rule_optimizer_both_numbers_and_the_remedy():
     assert len(model.optimizer.variables) == 2  # how many steps, and the rate
 
 
+@pytest.mark.slow
+def test_a_device_without_room_is_told_of_in_the_same_words(monkeypatch):
+    """As a GPU, whose memory is not the machine's."""
+    monkeypatch.setattr(memory, "available", lambda: 2**62)
+    optimizer = tfmeta.LearnedOptimizer(Hoarder(), name="mine")
+    expected = r"rule=Hoarder: mine would remember 7.9 PB of 7 weights, .* the device has no room"
+    with pytest.raises(tfmeta.ArgumentError, match=f"^{expected}.*freeze"):
+        optimizer.build([keras.Variable(tf.zeros([7]))])
+
+
 @pytest.mark.parametrize(
     "rule, numbers",
     [

@@ -97,6 +97,7 @@ def test_with_each_setting_by_itself(tmp_path, name):
     assert_resumes(tmp_path, SETTINGS[name], 3)
 
 
+@pytest.mark.slow
 def test_fit_goes_on_from_a_backup_as_if_it_had_not_been_interrupted(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

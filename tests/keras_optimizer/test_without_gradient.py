@@ -77,12 +77,15 @@ def test_rows_that_were_not_looked_up_are_kept(name):
     assert_others_are_kept(network(optimizer), optimizer)
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize(
+    "settings", ["accumulation", "scaled", pytest.param("norm", marks=pytest.mark.slow)]
+)
 def test_with_the_settings_of_keras(settings):
     optimizer = tfmeta.LearnedOptimizer(RULES["lstm"](), **SETTINGS[settings])
     assert_others_are_kept(network(optimizer), optimizer)
 
 
+@pytest.mark.slow
 def test_compiled():
     optimizer = tfmeta.LearnedOptimizer(RULES["lstm"]())
     assert_others_are_kept(network(optimizer, jit_compile=True), optimizer)

@@ -75,36 +75,47 @@ class LearnedOptimizer(OptimizerOnRanks):
         with tf.init_scope():
             if not self.rule.built:
                 self.rule.build([list(variable.shape) for variable in variables])
-            self._check_memory(variables)
-            start = self._first_state(variables)
-            self._state = [
-                self._state_variable(index, value)
-                for index, value in enumerate(tf.nest.flatten(start))
-            ]
+            start = self._start(variables)
         # As an attribute of its own, Keras would wrap the lists of the nest.
         structure = tf.nest.map_structure(lambda _: None, start)
         self._nest = functools.partial(tf.nest.pack_sequence_as, structure)
         super().build(variables)
 
-    def _first_state(self, variables):
-        seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
-        return self.rule.initial_state(self._parameters(), self._cast(variables), seed)
+    def _start(self, variables):
+        """Makes the variables of the state, unless they would not fit; returns their nest."""
 
-    def _check_memory(self, variables):
+        def first():
+            seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
+            return self.rule.initial_state(self._parameters(), self._cast(variables), seed)
+
         # A graph that never runs tells the shapes.
-        trace = tf.function(lambda: self._first_state(variables), autograph=False)
-        state = tf.nest.flatten(trace.get_concrete_function().structured_outputs)
-        size = sum((part.shape.num_elements() or 0) * part.dtype.size for part in state)
+        graph = tf.function(first, autograph=False).get_concrete_function()
+        shapes = tf.nest.flatten(graph.structured_outputs)
+        size = sum((part.shape.num_elements() or 0) * part.dtype.size for part in shapes)
         left = memory.available()
         if 2 * size > left:
-            count = sum(math.prod(variable.shape) for variable in variables)
-            raise ArgumentError(
-                "rule",
-                type(self.rule).__name__,
-                f"{self.name} would remember {memory.readable(size)} of {count:,} weights, and "
-                f"twice that during a step, but {memory.readable(left)} of memory are available; "
-                "train fewer weights (freeze layers), or take a rule that remembers less of each.",
+            raise self._too_large(
+                variables, size, f"{memory.readable(left)} of memory are available"
             )
+        try:
+            start = first()
+            self._state = [
+                self._state_variable(index, value)
+                for index, value in enumerate(tf.nest.flatten(start))
+            ]
+        except tf.errors.ResourceExhaustedError as error:  # a GPU does not tell what it has left
+            raise self._too_large(variables, size, "the device has no room for it") from error
+        return start
+
+    def _too_large(self, variables, size, what_there_is):
+        count = sum(math.prod(variable.shape) for variable in variables)
+        return ArgumentError(
+            "rule",
+            type(self.rule).__name__,
+            f"{self.name} would remember {memory.readable(size)} of {count:,} weights, and twice "
+            f"that during a step, but {what_there_is}; train fewer weights (freeze layers), or "
+            "take a rule that remembers less of each.",
+        )
 
     def _state_variable(self, index, value):
         name = f"rule_state_{index}"
