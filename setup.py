@@ -36,7 +36,17 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "dev": ["import-linter", "mypy", "pytest", "pytest-xdist", "ruff"],
+        "dev": [
+            "import-linter",
+            "mypy",
+            "onnxruntime",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "tf2onnx",
+        ],
+        # For `export(format="onnx")` of Keras models.
+        "onnx": ["tf2onnx>=1.17"],
     },
     entry_points={
         "console_scripts": [

@@ -178,6 +178,29 @@ def test_adapted_model_predicts_as_evaluation_does():
     )
 
 
+@keras.saving.register_keras_serializable("tests")
+class WithoutTraining(keras.Model):
+    """Its call does not say whether it is in training."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flatten, self.logits = layers.Flatten(), layers.Dense(WAYS)
+
+    def call(self, inputs):
+        return self.logits(self.flatten(inputs))
+
+
+def test_a_model_need_not_take_training():
+    model = WithoutTraining()
+    learner = compiled(model)
+    task = meta_batch(tasks=1)
+    adapted = learner.adapt(task["support_x"][0], task["support_y"][0])
+    x = task["query_x"][0]
+    assert np.abs(adapted(x) - model(x)).max() > 1e-3
+    np.testing.assert_array_equal(learner(x), model(x))
+    assert np.isfinite(learner.fit(dataset(1), verbose=0).history["loss"]).all()
+
+
 def test_regression_learns_and_adapts():
     random = np.random.default_rng(0)
     slopes = random.normal(size=[8, 1, 1])
@@ -190,6 +213,7 @@ def test_regression_learns_and_adapts():
         "query_y": y[:, 10:],
     }
     lines = {name: values.astype(np.float32) for name, values in lines.items()}
+    keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input([1]), layers.Dense(16, "tanh"), layers.Dense(1)])
     learner = tfmeta.MAML(model, inner_learning_rate=0.1, inner_steps=3)
     learner.compile("adam", loss="mse", metrics=["mae"])
@@ -269,7 +293,7 @@ def test_exact_normalization_gives_equal_outputs(make, norm):
     for variable in model.variables:
         if variable.dtype == "float32":
             variable.assign(np.random.default_rng(0).uniform(0.5, 1.5, variable.shape))
-    exact = with_exact_normalization(model, statistics="running")
+    exact = with_exact_normalization(model)
     assert_equal(exact.predict(x, verbose=0), model.predict(x, verbose=0))
     tfmeta.MAML(exact)
 

@@ -77,9 +77,9 @@ def test_inner_batches_go_through_all_examples():
         "seed": tf.constant([1, 2]),
     }
     drawn = [made.inner_examples(tasks, step) for step in range(5)]
-    for x, y in drawn:
+    for x, y, _ in drawn:
         np.testing.assert_array_equal(x[:, 0], y)
-    seen = np.concatenate([y for _, y in drawn])
+    seen = np.concatenate([y for _, y, _ in drawn])
     assert sorted(seen[:5]) == sorted(seen[5:]) == list(range(5))
     assert (seen[:5] != seen[5:]).any()
 
@@ -87,7 +87,7 @@ def test_inner_batches_go_through_all_examples():
 def test_a_support_set_smaller_than_an_inner_batch_is_taken_whole():
     made = learner(inner_batch=6)
     tasks = {"support_x": tf.range(5)[:, None], "support_y": tf.range(5)}
-    _, y = made.inner_examples(tasks, step=1)
+    _, y, _ = made.inner_examples(tasks, step=1)
     np.testing.assert_array_equal(y, range(5))
 
 

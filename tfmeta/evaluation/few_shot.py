@@ -12,49 +12,72 @@ from tfmeta.errors import ArgumentError
 from tfmeta.evaluation.statistics import interval95
 from tfmeta.tasks.source import TaskSource
 
+# How the query set was shown to a network whose normalizations depend on the batch.
+_WAYS = {"transductive": "the query set as one batch", "by_example": "each query by itself"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What came out for each task after 0, 1, ... inner steps.
 
     Attributes:
-        measure: `"accuracy"` (a share of the query set, 0 to 1) for integer labels, `"mse"` (mean
-            squared error) otherwise.
-        losses: float64 [tasks, inner steps + 1].
-        scores: the measure, float64 [tasks, inner steps + 1].
+        measured: the loss and the compiled metrics by name, `loss` first, float64
+            [tasks, inner steps + 1]; see `FewShotLearner.measures`.
     """
 
-    measure: str
-    losses: np.ndarray
-    scores: np.ndarray
+    measured: dict[str, np.ndarray]
+
+    @property
+    def measure(self) -> str:
+        """The first of the compiled metrics; the loss where there are none."""
+        return next((name for name in self._metrics() if not name.endswith(tuple(_WAYS))), "loss")
+
+    def _metrics(self):
+        return [name for name in self.measured if name.split("_")[0] != "loss"]
 
     def results(self) -> dict[str, Any]:
         """Means over the tasks: accuracies in per cent, as papers give them.
 
-        Keys: `loss`, the measure after and (`_before`) without adaptation, `ci95` of the measure
-        after adaptation, and `_by_step` of the measure and of its interval.
+        Keys: `loss`, the first metric after and (`_before`) without adaptation, `ci95` of that
+        metric after adaptation, and `_by_step` of the metric and of its interval; then every other
+        metric after adaptation, with its `_ci95`.
         """
-        scores = self.scores * (100.0 if self.measure == "accuracy" else 1.0)
-        means, widths = scores.mean(axis=0), interval95(scores)
-        return {
-            "loss": float(self.losses[:, -1].mean()),
-            self.measure: float(means[-1]),
-            f"{self.measure}_before": float(means[0]),
+        main = self.measure
+        means, widths = self._mean(main)
+        results = {
+            "loss": float(self.measured["loss"][:, -1].mean()),
+            main: float(means[-1]),
+            f"{main}_before": float(means[0]),
             "ci95": float(widths[-1]),
-            f"{self.measure}_by_step": means.tolist(),
+            f"{main}_by_step": means.tolist(),
             "ci95_by_step": widths.tolist(),
         }
+        for name in self._metrics() or self.measured:
+            if name != main:
+                means, widths = self._mean(name)
+                results |= {name: float(means[-1]), f"{name}_ci95": float(widths[-1])}
+        return results
+
+    def _mean(self, name):
+        values = self.measured[name] * (100.0 if "accuracy" in name else 1.0)
+        return values.mean(axis=0), interval95(values)
 
     def sentence(self) -> str:
         """The results for a person to read."""
-        results, unit = self.results(), " %" if self.measure == "accuracy" else ""
-        name = "accuracy" if self.measure == "accuracy" else "mean squared error"
-        digits = 1 if self.measure == "accuracy" else 3
-        return (
-            f"{name} {results[f'{self.measure}_before']:.{digits}f}{unit} before adaptation, "
-            f"{results[self.measure]:.{digits}f} +- {results['ci95']:.{digits}f}{unit} after "
-            f"{self.scores.shape[1] - 1} inner steps (95 % interval)"
+        main = self.measure
+        unit, digits = (" %", 1) if "accuracy" in main else ("", 3)
+        means, widths = self._mean(main)
+        name = {"mse": "mean squared error"}.get(main, main.replace("_", " "))
+        sentence = (
+            f"{name} {means[0]:.{digits}f}{unit} before adaptation, "
+            f"{means[-1]:.{digits}f} +- {widths[-1]:.{digits}f}{unit} after "
+            f"{len(means) - 1} inner steps (95 % interval)"
         )
+        for way, words in _WAYS.items():
+            if f"{main}_{way}" in self.measured:
+                means, widths = self._mean(f"{main}_{way}")
+                sentence += f"; {words}: {means[-1]:.{digits}f} +- {widths[-1]:.{digits}f}{unit}"
+        return sentence
 
 
 class Evaluator:
@@ -63,16 +86,16 @@ class Evaluator:
     The tasks are those of the source's step 0, split over the ranks.
 
     Args:
-        learner: with `adaptation(tasks, inner_steps)`, such as a compiled `MAML`.
+        learner: a `FewShotLearner`, compiled.
         source: where the tasks come from.
         inner_steps: how many inner steps to take.
         tasks_at_once: how many tasks to hold in memory.
     """
 
     def __init__(self, learner: Any, source: TaskSource, inner_steps: int, tasks_at_once: int = 25):
-        self._sampled, self._adapted = _graphs(learner, source, inner_steps)
-        integer = self._sampled.structured_outputs["query_y"].dtype.is_integer
-        self.measure = "accuracy" if integer else "mse"
+        self._sampled = _sampled(learner, source)
+        self.learner = learner
+        self.inner_steps = inner_steps
         self.tasks_at_once = tasks_at_once
 
     def __call__(self, episodes: int) -> Evaluation:
@@ -89,11 +112,13 @@ class Evaluator:
         parts = []
         for first, last in chunks(mine, self.tasks_at_once):
             tasks = self._sampled(tf.constant(first), tf.constant(last))
-            losses, predictions = self._adapted(tasks)
-            parts.append((losses, _scores(self.measure, tasks["query_y"], predictions)))
-        whole = [tf.concat(part, axis=0) for part in zip(*parts, strict=True)]
-        losses, scores = (tensor.numpy().astype(np.float64) for tensor in distributed.gather(whole))
-        return Evaluation(self.measure, losses, scores)
+            parts.append(self.learner.adaptation(tasks, self.inner_steps, of="measures"))
+        names = sorted(parts[0])  # as graphs give them, on all ranks alike
+        whole = [tf.concat([part[name] for part in parts], axis=0) for name in names]
+        arrays = [tensor.numpy().astype(np.float64) for tensor in distributed.gather(whole)]
+        found = dict(zip(names, arrays, strict=True))
+        order = [name for name in self.learner.measure_names() if name in found]
+        return Evaluation({name: found[name] for name in dict.fromkeys([*order, *names])})
 
 
 def evaluate(learner: Any, source: TaskSource, episodes: int, inner_steps: int) -> Evaluation:
@@ -108,33 +133,21 @@ def examples(learner: Any, source: TaskSource, count: int = 3) -> dict[str, np.n
         The tensors of the tasks, each with a leading task axis, and `before` and `prediction`:
         the predictions without adaptation and after `learner.test_inner_steps` inner steps.
     """
-    sampled, adapted = _graphs(learner, source, learner.test_inner_steps)
-    tasks = sampled(tf.constant(0), tf.constant(count))
-    predictions = tf.cast(adapted(tasks)[1], tf.float32)
+    tasks = _sampled(learner, source)(tf.constant(0), tf.constant(count))
+    _, predictions = learner.adaptation(tasks, learner.test_inner_steps)
+    predictions = tf.cast(predictions, tf.float32)
     tasks = {**tasks, "before": predictions[:, 0], "prediction": predictions[:, -1]}
     return {name: tensor.numpy() for name, tensor in tasks.items()}
 
 
-def _graphs(learner: Any, source: TaskSource, inner_steps: int) -> tuple[Any, Any]:
-    """What samples the tasks of step 0, of numbers `first` to `last`, and what adapts to them.
-
-    The second is the same graph for all sources whose tasks look alike.
-    """
+def _sampled(learner: Any, source: TaskSource) -> Any:
+    """A graph of tasks `first` to `last` of step 0, for which the learner is built."""
     number = tf.TensorSpec([], tf.int32)
     sampled = tf.function(
         lambda first, last: source.batch(0, first, last), autograph=False
     ).get_concrete_function(number, number)
-    specs = sampled.structured_outputs
-    if not learner.built:
-        learner.build([None, *specs["support_x"].shape[2:]])
-    return sampled, learner.adaptation(specs, inner_steps)
-
-
-def _scores(measure: str, y: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
-    """[tasks, inner steps + 1], from y [tasks, n, ...], predictions [tasks, steps + 1, n, ...]."""
-    predictions, y = tf.cast(predictions, tf.float32), y[:, None]
-    if measure == "accuracy":
-        right = tf.argmax(predictions, axis=-1, output_type=y.dtype) == y
-        return tf.reduce_mean(tf.cast(right, tf.float32), axis=-1)
-    errors = tf.square(predictions - tf.cast(y, tf.float32))
-    return tf.reduce_mean(errors, axis=list(range(2, errors.shape.rank)))
+    examples = sampled.structured_outputs["support_x"]
+    learner.build_for(
+        tf.nest.map_structure(lambda x: tf.TensorSpec([1, *x.shape[2:]], x.dtype), examples)
+    )
+    return sampled

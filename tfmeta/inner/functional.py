@@ -1,11 +1,13 @@
 """A Keras model as a pure function of its weights, state and input."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from keras.src.backend import get_keras_mask, set_keras_mask
 
+from tfmeta import layers
 from tfmeta.errors import ArgumentError
 from tfmeta.updates.objective import Objective, Weights
 
@@ -16,13 +18,43 @@ class Probe(NamedTuple):
     """What one call of a model shows.
 
     Attributes:
-        output: spec of the model's output.
+        output: specs of the model's output, a nest.
+        masks: specs of the masks that the tensors of the output carry, flat; None without one.
         moving: indices, among the model's non-trainable variables, of the floating-point
             statistics that a call in training changes.
     """
 
-    output: tf.TensorSpec
+    output: Any
+    masks: list[tf.TensorSpec | None]
     moving: list[int]
+
+    @property
+    def flat(self) -> list[tf.TensorSpec]:
+        """Specs of `flat_prediction`."""
+        return [*tf.nest.flatten(self.output), *(m for m in self.masks if m is not None)]
+
+    def predicted(self, tensors: Sequence[tf.Tensor]) -> Any:
+        """The prediction, with its masks, of which `flat_prediction` gave these tensors."""
+        tensors, count = list(tensors), len(tf.nest.flatten(self.output))
+        masks = iter(tensors[count:])
+        return masked(
+            tf.nest.pack_sequence_as(self.output, tensors[:count]),
+            [None if mask is None else next(masks) for mask in self.masks],
+        )
+
+
+class Examples(NamedTuple):
+    """Some examples of a task.
+
+    Attributes:
+        x: what the model is given, a nest of tensors [examples, ...].
+        y: their labels, a nest of tensors [examples, ...].
+        weight: what each counts in the loss, [examples], or a nest of such; None for 1.
+    """
+
+    x: Any
+    y: Any
+    weight: Any = None
 
 
 class FunctionalModel:
@@ -64,44 +96,39 @@ class FunctionalModel:
         return state
 
     def call(
-        self, weights: Sequence[tf.Tensor], state: State, x: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, State, list[tf.Tensor]]:
+        self, weights: Sequence[tf.Tensor], state: State, x: Any, training: bool
+    ) -> tuple[Any, State, list[tf.Tensor]]:
         """The prediction, the state after the call, and the model's own losses (regularizers)."""
+        # As in Keras's own `fit`, a model need not take `training`.
+        arguments = {"training": training} if self.model._call_has_training_arg else {}
         return self.model.stateless_call(
-            list(weights), list(state), x, training=training, return_losses=True
+            list(weights), list(state), x, **arguments, return_losses=True
         )
 
     def loss_on(
-        self,
-        weights: Sequence[tf.Tensor],
-        state: State,
-        x: tf.Tensor,
-        y: tf.Tensor,
-        training: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor, State]:
-        """The mean loss over the examples plus the model's own losses.
+        self, weights: Sequence[tf.Tensor], state: State, examples: Examples, training: bool
+    ) -> tuple[tf.Tensor, Any, State]:
+        """The loss of the examples plus the model's own losses.
 
         Returns:
             The loss (scalar, of the dtype of the weights), the prediction, the state after.
         """
-        prediction, state, own = self.call(weights, state, x, training)
-        loss = tf.reduce_mean(self.loss(y, prediction))
+        prediction, state, own = self.call(weights, state, examples.x, training)
+        loss = self.loss(examples.y, prediction, examples.weight)
         dtype = weights[0].dtype
         return tf.add_n([tf.cast(term, dtype) for term in (loss, *own)]), prediction, state
 
     def objective(
         self,
         state: State,
-        x: tf.Tensor,
-        y: tf.Tensor,
+        examples: Examples,
         whole: Callable[[Weights], Weights] = list,
     ) -> Objective:
         """The objective of training on some examples; its `aux` is the state after the call.
 
         Args:
             state: of the non-trainable variables before the call.
-            x: examples [examples, ...].
-            y: their labels.
+            examples: to train on.
             whole: maps the weights that the objective takes to all trainable weights.
 
         Raises:
@@ -109,11 +136,11 @@ class FunctionalModel:
         """
 
         def loss(weights):
-            loss, _, after = self.loss_on(whole(weights), state, x, y, training=True)
+            loss, _, after = self.loss_on(whole(weights), state, examples, training=True)
             return loss, after
 
         def predict(weights):
-            prediction, after, own = self.call(whole(weights), state, x, training=True)
+            prediction, after, own = self.call(whole(weights), state, examples.x, training=True)
             if own:
                 raise ArgumentError(
                     "model",
@@ -123,10 +150,55 @@ class FunctionalModel:
                 )
             return prediction, after
 
-        return Objective(loss, predict, y)
+        return Objective(loss, predict, examples.y)
 
-    def probe(self, x: tf.TensorSpec) -> Probe:
-        """Calls the model once, in a graph of its own that never runs, to see what it does."""
+    def support_statistics(
+        self, weights: Sequence[tf.Tensor], state: State, x: Any, training: bool
+    ) -> State:
+        """`state` with the statistics of these examples in the layers that can keep them.
+
+        Args:
+            weights: of the trainable variables.
+            state: of the others.
+            x: the support examples of a task.
+            training: whether other layers are called as in training.
+        """
+        with layers.leaving_statistics():
+            return self.call(weights, state, x, training)[1]
+
+    @property
+    def batch_dependent(self) -> bool:
+        """Whether layers normalize by the statistics of a set of examples."""
+        return bool(layers.batch_dependent(self.model))
+
+    @property
+    def takes_support_statistics(self) -> bool:
+        """Whether some of these predict a query set with the statistics of the support set."""
+        return any(layer.statistics == "support" for layer in layers.batch_dependent(self.model))
+
+    def draws(self, x: Any) -> bool:
+        """Whether random layers draw in training; not all that can do: an LSTM without dropout.
+
+        Args:
+            x: some examples, a nest of tensors.
+        """
+        drawn: list[int] = []
+
+        def call(x):
+            before = self.state()
+            after = self.call(self.weights(), before, x, training=True)[1]
+            drawn.extend(index for index in self.seeds if after[index] is not before[index])
+
+        specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), x)
+        tf.function(call, autograph=False).get_concrete_function(specs)
+        return bool(drawn)
+
+    def probe(self, x: Any) -> Probe:
+        """Calls the model once, in a graph of its own that never runs, to see what it does.
+
+        Args:
+            x: `tf.TensorSpec`s of some examples, a nest.
+        """
         moving: list[int] = []
 
         def call(x):
@@ -135,9 +207,44 @@ class FunctionalModel:
             for index, (old, new) in enumerate(zip(before, after, strict=True)):
                 if new is not old and new.dtype.is_floating:
                     moving.append(index)
-            return prediction
+            return prediction, masks_of(prediction)
 
-        output = tf.function(call, autograph=False).get_concrete_function(x).structured_outputs
-        if not isinstance(output, tf.Tensor | tf.TensorSpec):
-            raise ArgumentError("model", self.model.name, "give a model with one output tensor.")
-        return Probe(tf.TensorSpec(output.shape, output.dtype), moving)
+        prediction = tf.function(call, autograph=False).get_concrete_function(x)
+        output, masks = prediction.structured_outputs
+        output, masks = (
+            tf.nest.map_structure(
+                lambda t: None if t is None else tf.TensorSpec(t.shape, t.dtype), nest
+            )
+            for nest in (output, masks)
+        )
+        return Probe(output, masks, moving)
+
+
+def masks_of(prediction: Any) -> list[tf.Tensor | None]:
+    """The masks that the tensors of a prediction carry, flat; None without one."""
+    return [get_keras_mask(tensor) for tensor in tf.nest.flatten(prediction)]
+
+
+def masked(prediction: Any, masks: Sequence[tf.Tensor | None]) -> Any:
+    """A prediction whose tensors carry these masks, where Keras's losses and metrics look."""
+    for tensor, mask in zip(tf.nest.flatten(prediction), masks, strict=True):
+        if mask is not None:
+            set_keras_mask(tensor, mask)
+    return prediction
+
+
+def flat_prediction(prediction: Any) -> list[tf.Tensor]:
+    """The tensors of a prediction, and then those of their masks that there are."""
+    masks = masks_of(prediction)
+    return [*tf.nest.flatten(prediction), *(mask for mask in masks if mask is not None)]
+
+
+def map_prediction(function: Callable[[tf.Tensor], tf.Tensor], prediction: Any) -> Any:
+    """A function of the tensors of a prediction and of their masks."""
+    masks = [None if mask is None else function(mask) for mask in masks_of(prediction)]
+    return masked(tf.nest.map_structure(function, prediction), masks)
+
+
+def last_step(predictions: Any) -> Any:
+    """Predictions [tasks, ...] of predictions [tasks, steps + 1, ...]."""
+    return map_prediction(lambda tensor: tensor[:, -1], predictions)

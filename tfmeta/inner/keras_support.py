@@ -1,4 +1,4 @@
-"""What every learner needs from Keras: checks on the model, copies of it, callbacks on ranks."""
+"""What every learner needs from Keras: checks on the model, weights for copies, callbacks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -73,23 +73,16 @@ def for_this_rank(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {**kwargs, "callbacks": callbacks}
 
 
-def copy_with(
-    model: keras.Model, x: Any, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor]
-) -> keras.Model:
-    """A copy of `model` with other weights and statistics.
+def fill(copy: keras.Model, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor]) -> None:
+    """Gives a copy of a model other weights and statistics.
 
     Args:
-        model: the model to copy.
-        x: an example, by which a subclassed model's copy is built.
+        copy: the model to fill.
         weights: values of the trainable variables.
         state: values of the others; integers, such as random seeds, are not taken over.
     """
-    copy = keras.models.clone_model(model)
-    if not copy.built:
-        copy(x)
     for variable, value in zip(copy.trainable_variables, weights, strict=True):
         variable.assign(value)
     for variable, value in zip(copy.non_trainable_variables, state, strict=True):
         if value.dtype.is_floating:
             variable.assign(value)
-    return copy

@@ -7,18 +7,65 @@ can be differentiated any number of times. They take the arguments and have the 
 layers that they replace.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmeta.checks import check_choice
 from tfmeta.errors import ArgumentError
 from tfmeta.layers.standardize import standardize
 
-STATISTICS = ("transductive", "running")
+STATISTICS = ("transductive", "support", "running")
+
+# Where layers whose statistics are those of a set of examples are to leave them, and to find them.
+_LEAVING = contextvars.ContextVar("leaving", default=False)
+_FINDING = contextvars.ContextVar[tuple[str, ...]]("finding", default=())
+
+
+@contextlib.contextmanager
+def leaving_statistics() -> Iterator[None]:
+    """Within the context batch normalizations leave the statistics of a batch behind.
+
+    Those with `"transductive"` or `"support"` statistics normalize by the mean and variance of the
+    batch, and put these into `moving_mean` and `moving_variance`.
+    """
+    token = _LEAVING.set(True)
+    try:
+        yield
+    finally:
+        _LEAVING.reset(token)
+
+
+@contextlib.contextmanager
+def finding_statistics(*kinds: str) -> Iterator[None]:
+    """Within the context batch normalizations normalize by the statistics that were left.
+
+    Args:
+        *kinds: of which `statistics` these layers are.
+    """
+    token = _FINDING.set(kinds)
+    try:
+        yield
+    finally:
+        _FINDING.reset(token)
+
+
+# What a batch normalization that has been given other statistics saves them as.
+_CHANGED_TO = "statistics"
 
 
 def _at_least_float32(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, tf.float32) if x.dtype in (tf.bfloat16, tf.float16) else x
+
+
+def _moments(x, axes):
+    """Mean and variance with derivatives of every order, each with 1 along `axes`."""
+    mean = tf.reduce_mean(x, axes, keepdims=True)
+    return mean, tf.reduce_mean(tf.square(x - mean), axes, keepdims=True)
 
 
 def _scale_and_offset(layer, x, shape):
@@ -40,6 +87,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             `"transductive"`: those of the current batch, in training and in prediction (Finn et
                 al. 2017). A prediction then depends on the other examples of its batch, and
                 nothing is kept between batches.
+            `"support"`: those of the batch in training. A learner predicts the query set with those
+                of the support set under the adapted weights, through which derivatives flow; an
+                adapted model keeps them in `moving_mean` and `moving_variance`. A prediction does
+                not depend on the other examples of its batch.
             `"running"`: those of the batch in training, and running averages in prediction, as in
                 Keras. The averages keep moving while a task adapts, so an adapted model predicts
                 with averages that its support set has moved.
@@ -47,7 +98,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             `synchronized`.
 
     Raises:
-        ArgumentError: `statistics` is neither of the two, or `renorm` or `synchronized` is given.
+        ArgumentError: `statistics` is none of the three, or `renorm` or `synchronized` is given.
     """
 
     def __init__(self, *, statistics: str = "transductive", **kwargs):
@@ -58,7 +109,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
                     name, True, "exact batch normalization does not have it; leave it out."
                 )
         super().__init__(**kwargs)
-        self.statistics = statistics
+        self.statistics = self._made_with = statistics
 
     def call(self, inputs, training=None, mask=None):
         if mask is not None:
@@ -70,14 +121,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
         shape[self.axis] = -1
         axes = [axis for axis in range(len(shape)) if shape[axis] == 1]
         scale, offset = _scale_and_offset(self, x, shape)
-        if self.statistics == "transductive":
-            x = standardize(x, axes, self.epsilon, scale, offset)
-        elif training and self.trainable:
-            for average, now in zip(
-                (self.moving_mean, self.moving_variance), tf.nn.moments(x, axes), strict=True
-            ):
-                now = tf.cast(now, average.dtype)
-                average.assign(average * self.momentum + now * (1.0 - self.momentum))
+        if self.batch_dependent and _LEAVING.get():
+            mean, variance = _moments(x, axes)
+            for left, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                left.assign(tf.cast(tf.reshape(now, left.shape), left.dtype))
+            x = (x - mean) * (tf.math.rsqrt(variance + self.epsilon) * scale) + offset
+        elif self._takes_batch(training):
+            if self.statistics == "running":
+                self._move(x, axes)
             x = standardize(x, axes, self.epsilon, scale, offset)
         else:
             mean = tf.reshape(tf.cast(self.moving_mean, x.dtype), shape)
@@ -85,11 +136,47 @@ class BatchNormalization(keras.layers.BatchNormalization):
             x = (x - mean) * (tf.math.rsqrt(variance + self.epsilon) * scale) + offset
         return tf.cast(x, self.compute_dtype)
 
+    @property
+    def batch_dependent(self) -> bool:
+        """Whether the statistics are those of a set of examples, and no running averages.
+
+        A frozen layer keeps what it has, unless it is transductive.
+        """
+        return self.statistics == "transductive" or (
+            self.statistics == "support" and self.trainable
+        )
+
+    def _takes_batch(self, training):
+        """Whether the statistics are those of the batch at hand."""
+        if self.statistics in _FINDING.get():
+            return False
+        return self.statistics == "transductive" or (training and self.trainable)
+
+    def _move(self, x, axes):
+        for average, now in zip(
+            (self.moving_mean, self.moving_variance), tf.nn.moments(x, axes), strict=True
+        ):
+            now = tf.cast(now, average.dtype)
+            average.assign(average * self.momentum + now * (1.0 - self.momentum))
+
     def get_config(self):
         config = super().get_config()
         for name in ("renorm", "renorm_clipping", "renorm_momentum", "synchronized"):
             config.pop(name, None)
         return {**config, "statistics": self.statistics}
+
+    # A model whose class makes its layers makes them as they were before one was changed.
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        if self.statistics != self._made_with:
+            store[_CHANGED_TO] = np.frombuffer(self.statistics.encode(), np.uint8)
+
+    def load_own_variables(self, store):
+        own = {name: store[name] for name in store.keys() if name != _CHANGED_TO}  # noqa: SIM118
+        super().load_own_variables(own)
+        if len(own) < len(store.keys()):
+            self.statistics = bytes(np.array(store[_CHANGED_TO])).decode()
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -148,6 +235,15 @@ _EXACT = {
 }
 
 
+def batch_dependent(model: keras.Model) -> list[keras.layers.Layer]:
+    """The batch normalizations of `model` whose statistics are those of a set of examples."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, BatchNormalization) and layer.batch_dependent
+    ]
+
+
 def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the layers of `model` with a wrong second derivative.
 
@@ -161,30 +257,3 @@ def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
         return stock and not exact and not frozen
 
     return [layer for layer in model._flatten_layers() if inexact(layer)]
-
-
-def with_exact_normalization(model: keras.Model, statistics: str = "transductive") -> keras.Model:
-    """Copies a functional or sequential model, with exact layers in place of Keras's.
-
-    Args:
-        model: a built functional or sequential `keras.Model`. It is not changed.
-        statistics: semantics of batch normalizations, see `BatchNormalization`.
-
-    Returns:
-        A model with the same layers and weights.
-    """
-
-    def clone(layer):
-        exact = _EXACT.get(type(layer))
-        if exact is None:
-            return layer.__class__.from_config(layer.get_config())
-        config = layer.get_config()
-        if exact is BatchNormalization:
-            for name in ("renorm_clipping", "renorm_momentum"):
-                config.pop(name, None)
-            config["statistics"] = statistics
-        return exact.from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    copy.set_weights(model.get_weights())
-    return copy

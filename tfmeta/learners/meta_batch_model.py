@@ -6,10 +6,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmeta import distributed
+from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
 from tfmeta.inner import keras_support
-from tfmeta.inner.functional import FunctionalModel
+from tfmeta.inner.compiled_loss import zeros_like
+from tfmeta.inner.functional import FunctionalModel, map_prediction, masked, masks_of
+from tfmeta.learners.meta_batches import (
+    check_meta_batch,
+    labels_as_arguments,
+    with_known_shapes,
+    with_labels_checked,
+)
 from tfmeta.learners.rank_metrics import check_states_add_up, summed_over_ranks
 
 
@@ -33,6 +40,11 @@ class MetaBatchModel(keras.Model, abc.ABC):
         # Horovod's operations have no XLA kernel on a CPU, so a step cannot be compiled as a whole.
         self.supports_jit = False
 
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the model's outputs, by which `compile` may give losses and metrics."""
+        return self.model.output_names
+
     @abc.abstractmethod
     def functional(self) -> FunctionalModel:
         """The model as a pure function, with the compiled loss."""
@@ -43,11 +55,25 @@ class MetaBatchModel(keras.Model, abc.ABC):
 
     def call(self, inputs, training=None):
         """The model's prediction with its present weights."""
+        if not self.model._call_has_training_arg:
+            return self.model(inputs)
         return self.model(inputs, training=training)
 
     def build(self, input_shape=None):
         if not self.model.built:
-            self.model(tf.zeros([1, *input_shape[1:]]))
+            self.build_for(tf.TensorSpec([1, *input_shape[1:]], keras.config.floatx()))
+        self.build_parts()
+
+    def build_for(self, x: Any) -> None:
+        """Builds the learner for examples such as these, unless it is built.
+
+        Args:
+            x: tensors [examples, ...] or their `tf.TensorSpec`s, a nest.
+        """
+        if self.built:
+            return
+        if not self.model.built:
+            self.model(tf.nest.map_structure(zeros_like, x))
             keras_support.check(self.model, second_order=not self.first_order)
         self.build_parts()
 
@@ -60,19 +86,30 @@ class MetaBatchModel(keras.Model, abc.ABC):
 
         Args:
             x: `tf.data.Dataset` of meta-batches.
-            **kwargs: as of `keras.Model.fit`.
+            **kwargs: as of `keras.Model.fit`, but `class_weight`.
 
         Raises:
-            ArgumentError: on several ranks, a metric whose state does not add up over them, or a
+            ArgumentError: the meta-batches are not what a learner can be trained on; `class_weight`
+                is given; on several ranks, a metric whose state does not add up over them, or a
                 callback that cannot work there.
         """
-        self._prepare(x)
+        if kwargs.get("class_weight") is not None:
+            raise ArgumentError(
+                "class_weight",
+                kwargs["class_weight"],
+                "a class has another number in each task; give examples their support_weight and "
+                "query_weight.",
+            )
+        x = self._prepare(x)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._prepare(kwargs["validation_data"])
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
             distributed.broadcast([*self.variables, *self.optimizer.variables])
         # Keras would shuffle and, on a dataset, warn that it cannot.
         kwargs.setdefault("shuffle", False)
-        return super().fit(x, **keras_support.for_this_rank(kwargs))
+        with labels_as_arguments():
+            return super().fit(x, **keras_support.for_this_rank(kwargs))
 
     def evaluate(self, x=None, **kwargs):
         """`keras.Model.evaluate` on a dataset of meta-batches; every rank calls it with its share.
@@ -84,37 +121,100 @@ class MetaBatchModel(keras.Model, abc.ABC):
         Returns:
             The loss and the metrics of the query sets after `test_inner_steps` inner steps.
         """
-        self._prepare(x)
-        return super().evaluate(x, **keras_support.for_this_rank(kwargs))
+        x = self._prepare(x)
+        with labels_as_arguments():
+            return super().evaluate(x, **keras_support.for_this_rank(kwargs))
 
     def measure(
         self,
         losses: tf.Tensor,
-        y: tf.Tensor,
-        prediction: tf.Tensor,
+        tasks: Any,
+        prediction: Any,
         loss_weight: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Updates the metrics with a batch of this rank.
 
         Args:
             losses: [tasks], or their mean.
-            y: labels of the query sets [tasks, query examples, ...].
-            prediction: of the query sets [tasks, query examples, ...].
+            tasks: with `query_y` [tasks, query examples, ...], and `query_weight`, if any.
+            prediction: of the query sets [tasks, query examples, ...], with its masks.
             loss_weight: what the losses count.
 
         Returns:
             The metrics of this rank so far.
         """
-        y, prediction = (
-            tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], axis=0))
-            for tensor in (y, prediction)
-        )
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(losses, sample_weight=loss_weight)
-            else:
-                metric.update_state(y, prediction)
+
+        def examples(tensor):
+            return tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], axis=0))
+
+        y, weight = tasks["query_y"], tasks.get("query_weight")
+        y = tf.nest.map_structure(examples, y)
+        prediction = map_prediction(examples, prediction)
+        weight = None if weight is None else tf.nest.map_structure(examples, weight)
+        self._loss_tracker.update_state(losses, sample_weight=loss_weight)
+        if self._compile_metrics is not None:
+            self._compile_metrics.update_state(y, prediction, weight)
+        if self._compile_loss.metrics:  # the loss of each output
+            self._compile_loss(y, prediction, weight)
         return super().get_metrics_result()
+
+    def measured_tasks(
+        self, tasks: Any, losses: tf.Tensor, predictions: Any
+    ) -> dict[str, tf.Tensor]:
+        """The loss and the compiled metrics of each task's query set, after each inner step.
+
+        Args:
+            tasks: with `query_y` [tasks, query examples, ...], and `query_weight`, if any.
+            losses: [tasks, steps + 1].
+            predictions: [tasks, steps + 1, query examples, ...], with their masks.
+
+        Returns:
+            Tensors [tasks, steps + 1] by name.
+
+        Raises:
+            ArgumentError: the result of a metric is not one number.
+        """
+        metrics = self._compile_metrics
+        if metrics is None:
+            return {"loss": losses}
+        specs = (
+            tf.nest.map_structure(lambda y: tf.TensorSpec(y.shape, y.dtype), tasks["query_y"]),
+            tf.nest.map_structure(
+                lambda p: tf.TensorSpec([p.shape[0], *p.shape[2:]], p.dtype), predictions
+            ),
+        )
+        with tf.init_scope():
+            self._build_metrics(*specs)
+        steps, masks = losses.shape[1], masks_of(predictions)
+        kept = [mask for mask in masks if mask is not None]
+
+        def of_task(task):
+            y, weight, prediction, kept = task
+            own = iter(kept)
+            prediction = masked(prediction, [None if m is None else next(own) for m in masks])
+            results = []
+            for step in range(steps):
+                # A metric keeps nothing of a task for the next.
+                with keras.StatelessScope():
+                    metrics.reset_state()
+                    at_step = map_prediction(lambda tensor, step=step: tensor[step], prediction)
+                    metrics.update_state(y, at_step, weight if tf.nest.flatten(weight) else None)
+                    results.append(metrics.result())
+            for name, value in results[0].items():
+                if value.shape.rank != 0:
+                    raise ArgumentError(
+                        "metrics", name, "its result is not one number; give it an average."
+                    )
+            return {name: tf.stack([result[name] for result in results]) for name in results[0]}
+
+        weight = tasks.get("query_weight", ())
+        measured = engine.for_each(of_task, (tasks["query_y"], weight, predictions, kept), False)
+        return {"loss": losses, **measured}
+
+    def measure_names(self) -> list[str]:
+        """The names of what is measured: `loss`, and then the compiled metrics in their order."""
+        metrics = self._compile_metrics
+        return ["loss", *(metrics.result() if metrics is not None and metrics.built else ())]
 
     def get_metrics_result(self):
         """The metrics, of all ranks."""
@@ -122,36 +222,56 @@ class MetaBatchModel(keras.Model, abc.ABC):
             return super().get_metrics_result()
 
     def _prepare(self, x):
-        if not isinstance(x, tf.data.Dataset) or not isinstance(x.element_spec, dict):
+        """Checks meta-batches and builds for them; gives them with the shapes of the model."""
+        if not isinstance(x, tf.data.Dataset):
             raise ArgumentError(
                 "x", type(x).__name__, "give a tf.data.Dataset of meta-batches (dictionaries)."
             )
-        if not self.built:
-            self.build([None, *x.element_spec["support_x"].shape[2:]])
-        several = distributed.size() > 1
+        x = with_known_shapes(x, getattr(self.model, "inputs", None))
+        spec = x.element_spec
+        check_meta_batch(spec)
+        self.build_for(
+            tf.nest.map_structure(
+                lambda leaf: tf.TensorSpec([1, *leaf.shape[2:]], leaf.dtype), spec["support_x"]
+            )
+        )
+        prediction = self.functional().probe(example_specs(spec["query_x"])).output
+        prediction = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec([1, *tensor.shape], tensor.dtype), prediction
+        )
         # Keras's metrics make their variables when they are first updated. In the graph of a step
         # that would have it traced twice.
-        if several or not all(getattr(metric, "built", True) for metric in self.metrics):
-            query_x, y = x.element_spec["query_x"], x.element_spec["query_y"]
-            prediction = self.functional().probe(example_spec(query_x)).output
-            self.measure(
-                tf.zeros([1]),
-                _zeros([1, *y.shape[1:]], y.dtype),
-                _zeros([1, *prediction.shape], prediction.dtype),
+        self._build_metrics(spec["query_y"], prediction)
+        if distributed.size() > 1:
+            check_states_add_up(
+                self._compile_metrics,
+                example_specs(example_specs(spec["query_y"])),
+                example_specs(example_specs(prediction)),
             )
-            if several:
-                compiled = [m for metric in self.metrics for m in getattr(metric, "metrics", ())]
-                check_states_add_up(
-                    compiled, example_spec(example_spec(y)), example_spec(prediction)
-                )
             self.reset_metrics()
+        return with_labels_checked(x, example_specs(prediction))
+
+    def _build_metrics(self, y, prediction):
+        """Has Keras's metrics make their variables.
+
+        Args:
+            y: labels of query sets, or their specs, [tasks, query examples, ...].
+            prediction: likewise.
+        """
+        built = self._compile_loss.built
+        if built and all(getattr(metric, "built", True) for metric in self.metrics):
+            return
+        leaves = tf.nest.flatten((y, prediction))
+        count = next((leaf.shape[1] for leaf in leaves if leaf.shape[1]), 1)
+        y, prediction = tf.nest.map_structure(
+            lambda leaf: zeros_like(tf.TensorSpec([1, count, *leaf.shape[2:]], leaf.dtype)),
+            (y, prediction),
+        )
+        self._compile_loss(*tf.nest.map_structure(lambda leaf: leaf[0], (y, prediction)))
+        self.measure(tf.zeros([1]), {"query_y": y}, prediction)
+        self.reset_metrics()
 
 
-def example_spec(x: tf.Tensor) -> tf.TensorSpec:
-    """The specification of one task's examples, given those of a batch of tasks."""
-    return tf.TensorSpec(x.shape[1:], x.dtype)
-
-
-def _zeros(shape, dtype):
-    """Zeros of a shape in which sizes may be unknown."""
-    return tf.zeros([size or 1 for size in shape], dtype)
+def example_specs(tensors: Any) -> Any:
+    """The specifications of one task's examples, given those of a batch of tasks, a nest."""
+    return tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), tensors)

@@ -9,8 +9,9 @@ from tfmeta import random_numbers
 from tfmeta.checks import check_count
 from tfmeta.engine import gradients_of
 from tfmeta.errors import ArgumentError
+from tfmeta.inner.functional import Examples
 from tfmeta.learners.base import FewShotLearner
-from tfmeta.learners.task_learner import Outcome
+from tfmeta.learners.task_learner import Outcome, examples_of, joined
 from tfmeta.updates import Adam
 
 # The stream of a task's seed that draws its inner batches.
@@ -67,26 +68,28 @@ class Reptile(FewShotLearner):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(learned)
             meta = self.meta(learned, task)
-        everything = {
-            f"support_{n}": tf.concat([task[f"support_{n}"], task[f"query_{n}"]], axis=0)
-            for n in "xy"
-        }
-        examples = everything["support_x"].shape[0]
+        everything = joined([examples_of(task, "support"), examples_of(task, "query")])
+        examples = number_of(everything)
         if self.inner_batch is not None and self.inner_batch > examples:
             raise ArgumentError(
                 "inner_batch", self.inner_batch, f"a task has {examples} examples; lower it."
             )
-        *_, adapted = self.adapt_task(functional, meta, {**task, **everything}, self.inner_steps)
+        known = {
+            f"support_{name}": tensors
+            for name, tensors in everything._asdict().items()
+            if tensors is not None
+        }
+        *_, adapted = self.adapt_task(functional, meta, {**task, **known}, self.inner_steps)
         query_loss, prediction, state = self.query_loss(functional, adapted, task, training=True)
         difference = [old - new for old, new in zip(meta.weights, adapted.weights, strict=True)]
         outcome = Outcome(query_loss, query_loss, prediction, adapted._replace(state=state))
         return outcome, gradients_of(tape, meta.weights, learned, difference)
 
     def inner_examples(self, task, step):
-        x, y = super().inner_examples(task, step)
-        examples = x.shape[0]
+        everything = super().inner_examples(task, step)
+        examples = number_of(everything)
         if self.inner_batch is None or self.inner_batch > examples:
-            return x, y
+            return everything
         if "seed" not in task:
             raise ArgumentError(
                 "seed",
@@ -106,7 +109,14 @@ class Reptile(FewShotLearner):
             axis=0,
         )
         chosen = order[first - passes[0] * examples : last - passes[0] * examples]
-        return tf.gather(x, chosen), tf.gather(y, chosen)
+        return Examples(
+            *(
+                tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), part)
+                if part is not None
+                else None
+                for part in everything
+            )
+        )
 
     def rule_state(self, meta, weights, task):
         return tf.nest.pack_sequence_as(
@@ -146,3 +156,8 @@ class Reptile(FewShotLearner):
         config = super().get_config()
         del config["first_order"]
         return {**config, "inner_batch": self.inner_batch}
+
+
+def number_of(examples: Any) -> int:
+    """The number of examples in a nest of tensors [examples, ...]."""
+    return tf.nest.flatten(examples)[0].shape[0]

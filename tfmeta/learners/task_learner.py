@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfmeta import engine
+from tfmeta import engine, layers
 from tfmeta.errors import ArgumentError
-from tfmeta.inner.functional import FunctionalModel, State
+from tfmeta.inner.compiled_loss import CompiledLoss
+from tfmeta.inner.functional import Examples, FunctionalModel, State
 from tfmeta.inner.loop import Inner, trajectory
 from tfmeta.inner.meta import Meta
 from tfmeta.learners.meta_batch_model import MetaBatchModel
@@ -37,7 +38,7 @@ class Outcome(NamedTuple):
     Attributes:
         loss: the meta-loss, a scalar.
         query_loss: the loss of the adapted model on the query set, a scalar.
-        prediction: of the query set [query examples, ...].
+        prediction: of the query set, a nest of tensors [query examples, ...].
         adapted: the adapted model, its state after the call on the query set.
     """
 
@@ -45,6 +46,33 @@ class Outcome(NamedTuple):
     query_loss: tf.Tensor
     prediction: tf.Tensor
     adapted: Adapted
+
+
+def examples_of(task: Any, part: str) -> Examples:
+    """The support or query set of a task."""
+    return Examples(task[f"{part}_x"], task[f"{part}_y"], task.get(f"{part}_weight"))
+
+
+def joined(sets: Sequence[Examples]) -> Examples:
+    """Several sets of examples as one; where one has weights, the examples of others count 1."""
+    weights = [examples.weight for examples in sets if examples.weight is not None]
+
+    def whole(examples):
+        if examples.weight is not None or not weights:
+            return examples
+        count = tf.shape(tf.nest.flatten(examples.y)[0])[:1]
+        ones = tf.nest.map_structure(lambda weight: tf.ones(count, weight.dtype), weights[0])
+        return examples._replace(weight=ones)
+
+    def concat(*parts):
+        return tf.concat(parts, axis=0)
+
+    return Examples(
+        *(
+            tf.nest.map_structure(concat, *parts) if parts[0] is not None else None
+            for parts in zip(*map(whole, sets), strict=True)
+        )
+    )
 
 
 class TaskLearner(MetaBatchModel):
@@ -61,6 +89,9 @@ class TaskLearner(MetaBatchModel):
         first_order: let no derivative through the gradients of the inner steps.
         vectorized, tasks_in_flight: how tasks are run, see `engine.sum_of_gradients`.
     """
+
+    # What the last `compile` made of its loss, and the same as a function.
+    _training_loss: tuple[Any, CompiledLoss] | None = None
 
     update_rule: UpdateRule
     start: Start
@@ -90,8 +121,7 @@ class TaskLearner(MetaBatchModel):
         whole = self._completed(meta)
 
         def objective_at(step, state):
-            x, y = self.inner_examples(task, step)
-            return functional.objective(state, x, y, whole)
+            return functional.objective(state, self.inner_examples(task, step), whole)
 
         weights = self._adapting(meta)
         first = Inner(
@@ -120,9 +150,9 @@ class TaskLearner(MetaBatchModel):
 
         return whole
 
-    def inner_examples(self, task: Any, step: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The examples and labels that an inner step sees; here the whole support set."""
-        return task["support_x"], task["support_y"]
+    def inner_examples(self, task: Any, step: int) -> Examples:
+        """The examples that an inner step sees; here the whole support set."""
+        return examples_of(task, "support")
 
     def rule_state(self, meta: Meta, weights: Sequence[tf.Tensor], task: Any) -> Any:
         """The memory of the update rule before the first inner step of a task."""
@@ -131,11 +161,31 @@ class TaskLearner(MetaBatchModel):
 
     def query_loss(
         self, functional: FunctionalModel, adapted: Adapted, task: Any, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, State]:
+    ) -> tuple[tf.Tensor, Any, State]:
         """The loss of an adapted model on the query set, the prediction, and the state after."""
-        return functional.loss_on(
-            adapted.weights, adapted.state, task["query_x"], task["query_y"], training
-        )
+        query, state = examples_of(task, "query"), adapted.state
+        if functional.takes_support_statistics:
+            state = functional.support_statistics(
+                adapted.weights, state, task["support_x"], training
+            )
+        with layers.finding_statistics("support"):
+            return functional.loss_on(adapted.weights, state, query, training)
+
+    def query_loss_otherwise(
+        self, functional: FunctionalModel, adapted: Adapted, task: Any, training: bool
+    ) -> tuple[tf.Tensor, Any, State]:
+        """Loss and prediction of the query set in the way that the network does not prefer.
+
+        A network whose batch normalizations take the statistics of the support set is shown the
+        whole query set as one batch, and any other the statistics of the support set.
+        """
+        query, weights, state = examples_of(task, "query"), adapted.weights, adapted.state
+        if functional.takes_support_statistics:
+            with layers.leaving_statistics():
+                return functional.loss_on(weights, state, query, training)
+        state = functional.support_statistics(weights, state, task["support_x"], training)
+        with layers.finding_statistics("support", "transductive"):
+            return functional.loss_on(weights, state, query, training)
 
     @abc.abstractmethod
     def task_gradient(
@@ -180,7 +230,11 @@ class TaskLearner(MetaBatchModel):
         if not self.compiled or self.loss is None:
             raise ArgumentError("loss", None, "compile the learner with a loss first.")
         self.update_rule.check(self.loss)
-        return FunctionalModel(self.model, keras.losses.get(self.loss))
+        if self._training_loss is None or self._training_loss[0] is not self._compile_loss:
+            given = self._compile_loss
+            loss = CompiledLoss(self.loss, given._user_loss_weights, given.output_names)
+            self._training_loss = given, loss
+        return FunctionalModel(self.model, self._training_loss[1])
 
     def objective(
         self,
@@ -199,9 +253,9 @@ class TaskLearner(MetaBatchModel):
             state: of the model; by default as a task begins.
             whole: maps the weights that the objective takes to all weights of the model.
         """
-        x, y = (tf.concat([task[f"{part}_{n}"] for part in parts], axis=0) for n in "xy")
+        examples = joined([examples_of(task, part) for part in parts])
         state = self.task_state(functional, task) if state is None else state
-        return functional.objective(state, x, y, whole)
+        return functional.objective(state, examples, whole)
 
     def log_evidence(
         self,
@@ -224,6 +278,8 @@ class TaskLearner(MetaBatchModel):
         if not functional.seeds:
             return state
         if "seed" not in task:
+            if not functional.draws(task["support_x"]):
+                return state
             raise ArgumentError(
                 "seed",
                 "missing",

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfmeta import engine, random_numbers
 from tfmeta.errors import ArgumentError
 from tfmeta.inner import keras_support
-from tfmeta.inner.functional import FunctionalModel
+from tfmeta.inner.compiled_loss import CompiledLoss
+from tfmeta.inner.functional import Examples, FunctionalModel
 from tfmeta.layers import inexact_layers
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.problems.in_memory import in_memory
@@ -63,13 +64,15 @@ class KerasModelProblems(ProblemFamily):
         super().__init__(seed)
         _check(model)
         self.name, self.vectorizable = model.name, vectorizable
-        self.functional = FunctionalModel(model, keras.losses.get(loss))
+        self.functional = FunctionalModel(model, CompiledLoss(loss))
         # Made outside any graph, so that all graphs share them.
         with tf.init_scope():
             self._training = in_memory(dataset, "dataset")
             self._held_out = None if held_out is None else in_memory(held_out, "held_out")
         x, y = self._training
         probe = self.functional.probe(tf.TensorSpec(x.shape[1:], x.dtype))
+        if not isinstance(probe.output, tf.TensorSpec):
+            raise ArgumentError("model", model.name, "give a model with one output tensor.")
         self._measured_as_in_training = bool(probe.moving)
         *examples, classes = probe.output.shape
         one_each = y.shape[1:].num_elements() == tf.TensorShape(examples).num_elements()
@@ -127,7 +130,7 @@ class KerasModelProblems(ProblemFamily):
 
     def _call(self, weights, x, y, training, seed=(0, 0)):
         state = self.functional.seeded(self.functional.state(), tf.convert_to_tensor(seed))
-        return self.functional.loss_on(weights, state, x, y, training)[:2]
+        return self.functional.loss_on(weights, state, Examples(x, y), training)[:2]
 
 
 class _GivenSeed(keras.random.SeedGenerator):

@@ -14,9 +14,9 @@ flags.DEFINE_bool("max_pool", False, "Halve images by max-pooling (mini-ImageNet
 flags.DEFINE_enum(
     "batch_norm",
     "transductive",
-    ["transductive", "running"],
-    "Batch normalization by the statistics of the batch at hand, always, or by running averages "
-    "in evaluation.",
+    ["transductive", "support", "running"],
+    "Batch normalization of a query set by its own statistics, by those of the support set, or by "
+    "running averages.",
 )
 flags.DEFINE_enum(
     "dtype_policy", "float32", ["float32", "mixed_bfloat16", "float64"], "Keras's dtype policy."
@@ -36,6 +36,8 @@ def network(spec):
     from tfmeta.models import conv4, mlp
 
     keras.config.set_dtype_policy(FLAGS.dtype_policy)
+    if FLAGS.dtype_policy == "float64":
+        keras.config.set_floatx("float64")  # the dtype of losses
     shape = tuple(spec.x.shape)
     if len(shape) == 1:
         return mlp(shape, spec.outputs, hidden=(FLAGS.hidden,) * 2, seed=FLAGS.seed)
@@ -54,6 +56,6 @@ def losses(spec) -> dict[str, Any]:
     import keras
 
     if spec.kind == "regression":
-        return {"loss": "mse"}
+        return {"loss": "mse", "metrics": ["mse"]}
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {"loss": loss, "metrics": ["accuracy"]}
