@@ -19,6 +19,7 @@ _PUBLIC = {
     "Mixed": "tfmeta.tasks.mixed",
     "NonFiniteError": "tfmeta.errors",
     "OptimizerLearner": "tfmeta.learners.optimizer",
+    "RanksError": "tfmeta.errors",
     "Reptile": "tfmeta.learners.reptile",
     "Sinusoids": "tfmeta.tasks.sinusoid",
     "SixFamilies": "tfmeta.tasks.six_families",

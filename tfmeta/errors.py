@@ -27,6 +27,19 @@ class ArgumentError(ValueError):
         return f"{self.argument}={self.value}: {self.problem}"
 
 
+class RanksError(RuntimeError):
+    """Ranks that do not do the same, or of which one has ended.
+
+    Args:
+        sentence: what is wrong, and the remedy.
+        of_another: whether this rank only heard of it, because another one has ended.
+    """
+
+    def __init__(self, sentence: str, of_another: bool = False):
+        super().__init__(sentence)
+        self.of_another = of_another
+
+
 class NonFiniteError(ArithmeticError):
     """A meta-loss that is not a finite number any more.
 

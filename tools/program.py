@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
@@ -23,11 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
-from tfmeta.errors import ArgumentError, NonFiniteError
-from tfmeta.launch import launched_rank, launched_size
-
-# Horovodrun ends the other ranks as soon as one has ended: within a second or so.
-_SECONDS_FOR_RANK_0 = 8.0
+from tfmeta.errors import ArgumentError, NonFiniteError, RanksError
+from tfmeta.launch import wait_to_speak
 
 BAD_INPUT = 2
 NOT_FINITE = 3
@@ -162,16 +158,27 @@ def _guarded(main: Callable[[], None]) -> None:
         _end(str(error), NOT_FINITE)
     except KeyboardInterrupt:
         _end("interrupted.", 130)
+    except RanksError as error:
+        _end(str(error), BAD_INPUT, error.of_another)
     except Exception as error:
-        # A rank whose collective failed was left alone by the rank that has something to say.
-        if type(error).__name__ == "HorovodInternalError":
-            time.sleep(_SECONDS_FOR_RANK_0)
-        _end(traceback.format_exc(), 1)
+        problem = _of_ranks(error)
+        if problem is None:
+            _end(traceback.format_exc(), 1)
+        else:
+            _end(str(problem), BAD_INPUT, problem.of_another)
 
 
-def _end(message: str, status: int) -> None:
-    if launched_size() > 1 and launched_rank() > 0:
-        time.sleep(_SECONDS_FOR_RANK_0)
+def _of_ranks(error: Exception) -> RanksError | None:
+    """The sentence for an error of Horovod's; None for any other."""
+    if "tfmeta.distributed" not in sys.modules:
+        return None
+    from tfmeta.distributed import explained
+
+    return explained(error, "something else")
+
+
+def _end(message: str, status: int, of_another: bool = False) -> None:
+    wait_to_speak(of_another)
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
     # Not sys.exit: Horovod's shutdown would wait for ranks that will never come.

@@ -27,9 +27,11 @@ def test_a_metric_whose_state_does_not_add_up_is_refused_by_name(learned, ranks)
 
 @several
 def test_a_step_is_one_round_of_negotiation_and_gathers_nothing(learned, ranks):
-    """Besides, `fit` broadcasts the variables at its beginning, and sums metrics at its end."""
+    """Besides, `fit` compares what ranks are about to do at its beginning, which takes two small
+    gathers, and broadcasts the variables; and it sums metrics at its end.
+    """
     events = json.loads((Path(str(learned(ranks)["path"])) / "timeline.json").read_text())
     counts = collections.Counter(event.get("name") for event in events if event.get("ph") == "B")
     print(counts)
     assert counts["NEGOTIATE_ALLREDUCE"] == STEPS + 1
-    assert counts["NEGOTIATE_ALLGATHER"] == 0
+    assert counts["NEGOTIATE_ALLGATHER"] == 2

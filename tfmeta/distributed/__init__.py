@@ -1,16 +1,22 @@
 """Horovod, in one place: the only package of the library that imports it.
 
 Alone in a process every function here does nothing, so that single-process work needs no Horovod.
-A program that `horovodrun` starts calls `init()` once, before it builds anything.
+A program that `horovodrun` starts calls `init()` once, before it builds anything; importing this
+package there arranges that one rank alone tells of an exception that nobody catches.
 """
 
+from tfmeta.distributed.agreement import agree, explained, together
 from tfmeta.distributed.collectives import broadcast, gather, gather_objects, sum_over_ranks
+from tfmeta.distributed.ending import speak_once
 from tfmeta.distributed.share import chunks, share
 from tfmeta.distributed.world import init, is_main, rank, size
+from tfmeta.launch import launched_size
 
 __all__ = [
+    "agree",
     "broadcast",
     "chunks",
+    "explained",
     "gather",
     "gather_objects",
     "init",
@@ -19,4 +25,8 @@ __all__ = [
     "share",
     "size",
     "sum_over_ranks",
+    "together",
 ]
+
+if launched_size() > 1:
+    speak_once()

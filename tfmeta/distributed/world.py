@@ -5,13 +5,17 @@ A program that `horovodrun` starts calls `init()` once, before it builds anythin
 """
 
 import os
+import sys
+import warnings
 from typing import Any
 
 import tensorflow as tf
 
-from tfmeta.launch import launched_size
+from tfmeta.errors import RanksError
+from tfmeta.launch import launched_rank, launched_size, size_variable
 
 _hvd: Any = None  # horovod.tensorflow, on several ranks
+_devices_taken = False
 
 
 def init(cycle_milliseconds: int = 1) -> None:
@@ -21,8 +25,8 @@ def init(cycle_milliseconds: int = 1) -> None:
     host split its cores: TensorFlow then runs one operation on each of this rank's cores, which
     for the small operations of a task is faster than many threads in one operation.
 
-    Alone in a process only the cores are set up. Calling it again does nothing; it must come
-    before TensorFlow's first operation.
+    Alone in a process only the cores are set up. Calling it again does nothing. It should come
+    before TensorFlow's first operation: later the cores stay as they are, and it warns.
 
     Args:
         cycle_milliseconds: how long Horovod waits before it looks for new work, unless
@@ -31,51 +35,97 @@ def init(cycle_milliseconds: int = 1) -> None:
             better off with 5.
 
     Raises:
-        RuntimeError: the program runs under `horovodrun`, but Horovod is not installed.
+        RanksError: the program runs under `horovodrun`, but Horovod is not installed; or it comes
+            after TensorFlow's first operation, and several ranks would share a GPU.
     """
-    global _hvd
-    if _hvd is not None:
-        return
+    global _hvd, _devices_taken
     if launched_size() > 1:
         try:
             import horovod.tensorflow as hvd
         except ImportError as error:
-            raise RuntimeError(
+            raise RanksError(
                 "started by horovodrun, but Horovod cannot be imported; build it with "
                 "tools/build_horovod.py"
             ) from error
         os.environ.setdefault("HOROVOD_CYCLE_TIME", str(cycle_milliseconds))
         hvd.init()
         _hvd = hvd
-    _take_devices()
+    if _devices_taken:
+        return
+    _devices_taken = True
+    try:
+        _take_gpu() if tf.config.list_physical_devices("GPU") else _take_cores()
+    except RuntimeError as error:  # TensorFlow sets its devices up with its first operation
+        _started_already(error)
 
 
-def _take_devices() -> None:
+def _take_gpu() -> None:
+    gpus = tf.config.list_physical_devices("GPU")
+    if _hvd:
+        tf.config.set_visible_devices(gpus[_hvd.local_rank() % len(gpus)], "GPU")
+    for gpu in tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _take_cores() -> None:
     local_rank = _hvd.local_rank() if _hvd else 0
     local_size = _hvd.local_size() if _hvd else 1
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        if _hvd:
-            tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
-        for gpu in tf.config.get_visible_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
-        return
     cores = sorted(os.sched_getaffinity(0))
-    if 1 < local_size <= len(cores):
+    shared = 1 < local_size <= len(cores)
+    if shared:
         cores = cores[local_rank::local_size]
-        os.sched_setaffinity(0, cores)
     tf.config.threading.set_inter_op_parallelism_threads(len(cores))
     tf.config.threading.set_intra_op_parallelism_threads(1)
+    if shared:
+        os.sched_setaffinity(0, cores)
+
+
+def _started_already(error: RuntimeError) -> None:
+    late = "TensorFlow has computed something before tfmeta.init()"
+    if _hvd and tf.config.list_physical_devices("GPU"):
+        raise RanksError(
+            f"{late}, so that all ranks of this machine hold its GPUs; call init first."
+        ) from error
+    if launched_rank() == 0:
+        warnings.warn(
+            f"{late}, so that its threads and devices stay as they are; call init first for speed.",
+            stacklevel=3,
+        )
+
+
+def _world() -> Any:
+    """Horovod, on several ranks; None alone.
+
+    Raises:
+        RanksError: a launcher started several ranks, which have not joined.
+    """
+    global _hvd
+    if _hvd is None and launched_size() > 1:
+        hvd = sys.modules.get("horovod.tensorflow")
+        if hvd is None or not hvd.is_initialized():
+            raise RanksError(
+                f"{launched_size()} ranks were started, but each would train alone; call "
+                "tfmeta.init() at the beginning of the program, or, if they are not to work "
+                f"together, take {size_variable()} out of the environment."
+            )
+        _hvd = hvd
+    return _hvd
 
 
 def rank() -> int:
-    """This process's number among the ranks: 0 alone."""
-    return _hvd.rank() if _hvd else 0
+    """This process's number among the ranks: 0 alone.
+
+    It, `size` and `is_main` raise `RanksError` where several ranks were started and neither
+    `init` nor Horovod's own has been called.
+    """
+    hvd = _world()
+    return hvd.rank() if hvd else 0
 
 
 def size() -> int:
     """How many ranks work together: 1 alone."""
-    return _hvd.size() if _hvd else 1
+    hvd = _world()
+    return hvd.size() if hvd else 1
 
 
 def is_main() -> bool:

@@ -102,12 +102,14 @@ class Evaluator:
         """The evaluation on so many tasks; every rank gets the whole of it.
 
         Raises:
-            ArgumentError: fewer episodes than ranks.
+            ArgumentError: fewer episodes than ranks, or not as many as the other ranks evaluate.
+            RanksError: another rank does something else.
         """
         if episodes < distributed.size():
             raise ArgumentError(
                 "episodes", episodes, f"each of {distributed.size()} ranks needs one; raise it."
             )
+        distributed.agree("tfmeta.evaluate", {"episodes": str(episodes), "tasks": self.measure})
         mine = share(episodes, distributed.rank(), distributed.size())
         parts = []
         for first, last in chunks(mine, self.tasks_at_once):

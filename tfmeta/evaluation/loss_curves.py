@@ -116,12 +116,14 @@ class LossCurves:
             at_once: how many a rank holds in memory.
 
         Raises:
-            ArgumentError: fewer problems than ranks.
+            ArgumentError: fewer problems than ranks, or not as many as on the other ranks.
+            RanksError: another rank does something else.
         """
         if count < distributed.size():
             raise ArgumentError(
                 "count", count, f"each of {distributed.size()} ranks needs a problem; raise it."
             )
+        distributed.agree("loss curves", {"count": str(count)})
         mine = share(count, distributed.rank(), distributed.size())
         parts = [
             self._run(tf.constant(step), tf.constant(first), tf.constant(last))

@@ -1,21 +1,12 @@
-"""What every learner needs from Keras: checks on the model, weights for copies, callbacks."""
+"""What every learner needs from Keras: checks on the model, weights for copies."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfmeta import distributed
 from tfmeta.errors import ArgumentError
 from tfmeta.layers import inexact_layers
-
-# Callbacks of Keras that write files, and act on nothing else.
-_WRITERS = (
-    keras.callbacks.ModelCheckpoint,
-    keras.callbacks.TensorBoard,
-    keras.callbacks.CSVLogger,
-)
 
 
 def check(model: keras.Model, second_order: bool) -> None:
@@ -45,32 +36,6 @@ def check(model: keras.Model, second_order: bool) -> None:
         )
     if model.built and not model.trainable_variables:
         raise ArgumentError("model", model.name, "it has no trainable weights; unfreeze some.")
-
-
-def for_this_rank(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `fit` or `evaluate` as this rank should take them.
-
-    Raises:
-        ArgumentError: a callback that cannot work on several ranks.
-    """
-    if distributed.size() == 1:
-        return kwargs
-    callbacks = kwargs.get("callbacks") or []
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return kwargs  # the validation of a `fit` whose callbacks have been here already
-    if isinstance(callbacks, keras.callbacks.Callback):
-        callbacks = [callbacks]
-    for callback in callbacks:
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            raise ArgumentError(
-                "callbacks",
-                "BackupAndRestore",
-                "it would restore rank 0 alone; use ModelCheckpoint and load the learner instead.",
-            )
-    if not distributed.is_main():
-        callbacks = [c for c in callbacks if not isinstance(c, _WRITERS)]
-        kwargs = {**kwargs, "verbose": 0}
-    return {**kwargs, "callbacks": callbacks}
 
 
 def fill(copy: keras.Model, weights: Sequence[tf.Tensor], state: Sequence[tf.Tensor]) -> None:

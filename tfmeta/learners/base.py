@@ -186,11 +186,12 @@ class FewShotLearner(TaskLearner):
         tasks = self.start.prepare(self, tasks, training=True)
         result, gradients = self.meta_gradient(tasks)
         losses, prediction = result.outputs
-        dtype = losses.dtype
+        # bfloat16 does not count beyond 256.
+        dtype = tf.float32 if losses.dtype == tf.bfloat16 else losses.dtype
         # All that ranks have to tell each other in a step travels as one vector.
         loss, count, weight, *rest = distributed.sum_over_ranks(
             [
-                tf.reduce_sum(losses),
+                tf.reduce_sum(tf.cast(losses, dtype)),
                 tf.cast(tf.size(losses), dtype),
                 tf.reduce_sum(tf.cast(tasks.get("weight", tf.ones_like(losses)), dtype)),
                 *result.sums,

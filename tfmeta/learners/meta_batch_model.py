@@ -11,12 +11,14 @@ from tfmeta.errors import ArgumentError
 from tfmeta.inner import keras_support
 from tfmeta.inner.compiled_loss import zeros_like
 from tfmeta.inner.functional import FunctionalModel, map_prediction, masked, masks_of
+from tfmeta.learners import rank_agreement
 from tfmeta.learners.meta_batches import (
     check_meta_batch,
     labels_as_arguments,
     with_known_shapes,
     with_labels_checked,
 )
+from tfmeta.learners.rank_callbacks import for_this_rank
 from tfmeta.learners.rank_metrics import check_states_add_up, summed_over_ranks
 
 
@@ -80,18 +82,20 @@ class MetaBatchModel(keras.Model, abc.ABC):
     def fit(self, x=None, **kwargs):
         """`keras.Model.fit` on a dataset of meta-batches; every rank calls it with its share.
 
-        All ranks start from rank 0's weights and optimizer state. Callbacks run on every rank and
-        at the end of an epoch are told the same numbers; those of Keras that write files run on
-        rank 0 alone, and rank 0 alone shows progress.
+        All ranks start from rank 0's weights and optimizer state, and take as many steps. Callbacks
+        run on every rank and at the end of an epoch are told the same numbers; those of Keras that
+        write files, and your own with an attribute `main_rank_only = True`, run on rank 0 alone,
+        and rank 0 alone shows progress.
 
         Args:
             x: `tf.data.Dataset` of meta-batches.
             **kwargs: as of `keras.Model.fit`, but `class_weight`.
 
         Raises:
-            ArgumentError: the meta-batches are not what a learner can be trained on; `class_weight`
-                is given; on several ranks, a metric whose state does not add up over them, or a
-                callback that cannot work there.
+            ArgumentError: the meta-batches are not what a learner can be trained on, or there is
+                none; `class_weight` is given; on several ranks, a metric whose state does not add
+                up over them, or arguments that differ between them.
+            RanksError: another rank does something else, or has ended.
         """
         if kwargs.get("class_weight") is not None:
             raise ArgumentError(
@@ -100,16 +104,17 @@ class MetaBatchModel(keras.Model, abc.ABC):
                 "a class has another number in each task; give examples their support_weight and "
                 "query_weight.",
             )
-        x = self._prepare(x)
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._prepare(kwargs["validation_data"])
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-            distributed.broadcast([*self.variables, *self.optimizer.variables])
+        prepared = self._prepare(x)
+        if isinstance(kwargs.get("validation_data"), tf.data.Dataset):
+            self._prepare(kwargs["validation_data"])  # before training, rather than after an epoch
         # Keras would shuffle and, on a dataset, warn that it cannot.
         kwargs.setdefault("shuffle", False)
-        with labels_as_arguments():
-            return super().fit(x, **keras_support.for_this_rank(kwargs))
+        with distributed.together("a step of fit"), labels_as_arguments():
+            if self.optimizer is not None:
+                self.optimizer.build(self.trainable_variables)
+                rank_agreement.agree_to_fit(self, x, kwargs)
+                distributed.broadcast([*self.variables, *self.optimizer.variables])
+            return super().fit(prepared, **for_this_rank(kwargs))
 
     def evaluate(self, x=None, **kwargs):
         """`keras.Model.evaluate` on a dataset of meta-batches; every rank calls it with its share.
@@ -119,11 +124,18 @@ class MetaBatchModel(keras.Model, abc.ABC):
             **kwargs: as of `keras.Model.evaluate`.
 
         Returns:
-            The loss and the metrics of the query sets after `test_inner_steps` inner steps.
+            The loss and the metrics of the query sets after `test_inner_steps` inner steps, of all
+            ranks; each may have another number of meta-batches.
+
+        Raises:
+            ArgumentError: as `fit`.
+            RanksError: as `fit`.
         """
         x = self._prepare(x)
-        with labels_as_arguments():
-            return super().evaluate(x, **keras_support.for_this_rank(kwargs))
+        with distributed.together("evaluate"), labels_as_arguments():
+            if not kwargs.get("_use_cached_eval_dataset"):  # else the validation within a `fit`
+                rank_agreement.agree_to_evaluate(self)
+            return super().evaluate(x, **for_this_rank(kwargs))
 
     def measure(
         self,
@@ -218,7 +230,10 @@ class MetaBatchModel(keras.Model, abc.ABC):
 
     def get_metrics_result(self):
         """The metrics, of all ranks."""
-        with summed_over_ranks(self.metrics):
+        with (
+            distributed.together("the end of an epoch or evaluation"),
+            summed_over_ranks(self.metrics),
+        ):
             return super().get_metrics_result()
 
     def _prepare(self, x):
@@ -227,6 +242,8 @@ class MetaBatchModel(keras.Model, abc.ABC):
             raise ArgumentError(
                 "x", type(x).__name__, "give a tf.data.Dataset of meta-batches (dictionaries)."
             )
+        if int(x.cardinality()) == 0:
+            raise ArgumentError("x", "an empty data set", "give at least one meta-batch.")
         x = with_known_shapes(x, getattr(self.model, "inputs", None))
         spec = x.element_spec
         check_meta_batch(spec)
