@@ -1,11 +1,13 @@
 """tfmeta: fast meta-learning on TensorFlow, Keras and Horovod.
 
 The names below are loaded when they are first used, so that programs can look at their input
-before they wait for TensorFlow; where Keras has been imported already, they are loaded at once, so
-that `keras.models.load_model` knows them.
+before they wait for TensorFlow. As soon as Keras has been imported, before or after tfmeta, all of
+them are, so that `keras.models.load_model` knows them.
 """
 
 import importlib
+import importlib.abc
+import importlib.util
 import sys
 from typing import Any
 
@@ -46,6 +48,8 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfmeta' has no attribute {name!r}")
     module = importlib.import_module(_PUBLIC[name])
+    if "keras" in sys.modules:
+        _load_for_keras()
     return module if module.__name__ == f"tfmeta.{name}" else getattr(module, name)
 
 
@@ -53,11 +57,45 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if "keras" in sys.modules:
+_loaded = False
+
+
+def _load_for_keras() -> None:
+    """Loads all that Keras may find in a saved model, unless a part of it is being loaded."""
+    global _loaded
+    parts = [module for name, module in list(sys.modules.items()) if name.startswith("tfmeta.")]
+    if _loaded or any(getattr(part.__spec__, "_initializing", False) for part in parts):
+        return
+    _loaded = True
+    for name in _PUBLIC:
+        __getattr__(name)
+    # Members that have no public name are saved, and so loaded, all the same.
     from tfmeta.registry import LEARNERS, RULES, STARTS
 
-    for _name in _PUBLIC:
-        __getattr__(_name)
-    # Members that have no public name are saved, and so loaded, all the same.
-    for _registry in (LEARNERS, RULES, STARTS):
-        list(_registry.values())
+    for registry in (LEARNERS, RULES, STARTS):
+        list(registry.values())
+
+
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Waits for the import of Keras."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                run(module)
+                _load_for_keras()
+
+            setattr(spec.loader, "exec_module", exec_module)  # noqa: B010
+        return spec
+
+
+if "keras" in sys.modules:
+    _load_for_keras()
+else:
+    sys.meta_path.insert(0, _AfterKeras())

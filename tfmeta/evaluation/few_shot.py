@@ -109,7 +109,8 @@ class Evaluator:
             raise ArgumentError(
                 "episodes", episodes, f"each of {distributed.size()} ranks needs one; raise it."
             )
-        distributed.agree("tfmeta.evaluate", {"episodes": str(episodes), "tasks": self.measure})
+        asked = {"episodes": str(episodes), "inner_steps": str(self.inner_steps)}
+        distributed.agree("tfmeta.evaluate", asked)
         mine = share(episodes, distributed.rank(), distributed.size())
         parts = []
         for first, last in chunks(mine, self.tasks_at_once):

@@ -62,10 +62,10 @@ class FunctionalModel:
 
     Args:
         model: a built Keras model with one input and one output.
-        loss: `(y, prediction)` to one loss per example, or to a scalar.
+        loss: maps `(y, prediction, weight)` to a scalar, such as a `CompiledLoss`.
     """
 
-    def __init__(self, model: keras.Model, loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]):
+    def __init__(self, model: keras.Model, loss: Callable[[Any, Any, Any], tf.Tensor]):
         self.model = model
         self.loss = loss
         self.seeds = [
@@ -100,10 +100,10 @@ class FunctionalModel:
     ) -> tuple[Any, State, list[tf.Tensor]]:
         """The prediction, the state after the call, and the model's own losses (regularizers)."""
         # As in Keras's own `fit`, a model need not take `training`.
-        arguments = {"training": training} if self.model._call_has_training_arg else {}
-        return self.model.stateless_call(
-            list(weights), list(state), x, **arguments, return_losses=True
-        )
+        call, variables = self.model.stateless_call, (list(weights), list(state))
+        if not self.model._call_has_training_arg:
+            return call(*variables, x, return_losses=True)
+        return call(*variables, x, training=training, return_losses=True)
 
     def loss_on(
         self, weights: Sequence[tf.Tensor], state: State, examples: Examples, training: bool

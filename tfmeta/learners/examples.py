@@ -14,7 +14,7 @@ def as_tensors(nest: Any) -> Any:
     if isinstance(nest, dict):
         return {name: as_tensors(part) for name, part in nest.items()}
     if isinstance(nest, list | tuple) and any(
-        isinstance(part, dict | np.ndarray | tf.Tensor) and np.ndim(part) != 0 for part in nest
+        isinstance(part, dict) or getattr(part, "ndim", 0) for part in nest
     ):
         return tuple(as_tensors(part) for part in nest)
     return tf.convert_to_tensor(np.asarray(nest) if isinstance(nest, list | tuple) else nest)

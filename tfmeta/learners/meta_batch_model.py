@@ -1,6 +1,7 @@
 """A Keras model that is trained and evaluated on meta-batches of tasks, on any number of ranks."""
 
 import abc
+import operator
 from typing import Any
 
 import keras
@@ -206,10 +207,10 @@ class MetaBatchModel(keras.Model, abc.ABC):
             prediction = masked(prediction, [None if m is None else next(own) for m in masks])
             results = []
             for step in range(steps):
+                at_step = map_prediction(operator.itemgetter(step), prediction)
                 # A metric keeps nothing of a task for the next.
                 with keras.StatelessScope():
                     metrics.reset_state()
-                    at_step = map_prediction(lambda tensor, step=step: tensor[step], prediction)
                     metrics.update_state(y, at_step, weight if tf.nest.flatten(weight) else None)
                     results.append(metrics.result())
             for name, value in results[0].items():

@@ -72,7 +72,7 @@ def _check_leaf(name, leaf):
 
 
 def _check_sizes(names, spec, axis, what):
-    sizes = {}
+    sizes: dict[int, str] = {}
     for name in names:
         for leaf in tf.nest.flatten(spec[name]):
             if leaf.shape.rank > axis and leaf.shape[axis] is not None:
