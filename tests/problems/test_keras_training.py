@@ -276,7 +276,7 @@ def test_bad_models_are_refused():
     with pytest.raises(ArgumentError, match="^model=.*it has no weights yet; build it first"):
         problems(keras.Sequential([keras.layers.Dense(3)]))
     with pytest.raises(ArgumentError, match="the second derivative of its layer .* is not exact"):
-        problems(network(keras.layers.BatchNormalization()))
+        problems(network(keras.layers.Dense(4), keras.layers.BatchNormalization()))
     inputs = [keras.Input((4,)), keras.Input((4,))]
     two = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Add()(inputs)))
     with pytest.raises(ArgumentError, match="give a model with one input tensor"):

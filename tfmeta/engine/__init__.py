@@ -1,5 +1,6 @@
 """One function of one task, run and differentiated for many."""
 
+from tfmeta.engine import second_derivatives
 from tfmeta.engine.gradients import TaskGradient, TaskResult, gradients_of, sum_of_gradients
 from tfmeta.engine.tasks import Tasks, count_of, for_each, of_count, vectorize
 from tfmeta.engine.xla import compiled, recomputed
@@ -17,3 +18,5 @@ __all__ = [
     "sum_of_gradients",
     "vectorize",
 ]
+
+second_derivatives.register()

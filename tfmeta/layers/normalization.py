@@ -257,3 +257,11 @@ def inexact_layers(model: keras.Model) -> list[keras.layers.Layer]:
         return stock and not exact and not frozen
 
     return [layer for layer in model._flatten_layers() if inexact(layer)]
+
+
+def exact_twin(layer: keras.layers.Layer) -> type[keras.layers.Layer] | None:
+    """The class of this module that does what a layer of Keras's does, if there is one."""
+    has_none = any(
+        getattr(layer, name, False) for name in ("renorm", "synchronized", "rms_scaling")
+    )
+    return None if has_none else _EXACT.get(type(layer))

@@ -75,4 +75,11 @@ def standardize(
 
         return y * scale + offset, lambda a: first(x, scale, a)
 
+    # A gradient has the shape of what it is the gradient of, a number's too.
+    sizes = tf.shape(x)
+    shape = [1 if axis in axes else size or sizes[axis] for axis, size in enumerate(x.shape)]
+    scale, offset = (
+        tf.fill(shape, tf.cast(factor, x.dtype)) if isinstance(factor, float) else factor
+        for factor in (scale, offset)
+    )
     return forward(x, tf.cast(scale, x.dtype), tf.cast(offset, x.dtype))

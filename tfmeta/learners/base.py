@@ -10,7 +10,7 @@ from tfmeta import distributed, engine
 from tfmeta.checks import check_count
 from tfmeta.engine import TaskResult, Tasks
 from tfmeta.errors import ArgumentError
-from tfmeta.inner import keras_support
+from tfmeta.inner import keras_support, model_checks
 from tfmeta.inner.functional import Probe, flat_prediction, last_step
 from tfmeta.layers import check_copy, configuration, keras_copy
 from tfmeta.learners.class_names import check_class_numbers, numbered
@@ -68,9 +68,8 @@ class FewShotLearner(TaskLearner):
         start: what a task begins with; by default the same for all tasks.
 
     Raises:
-        ArgumentError: a number is out of range; the model computes in float16, whose loss scaling
-            does not pass through a meta-gradient; or second order is asked for and a
-            normalization layer of Keras's own would make it inexact.
+        ArgumentError: a number is out of range; the model cannot be meta-learned, see
+            `model_checks.check`; or second order is asked for and a layer would make it inexact.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class FewShotLearner(TaskLearner):
         self.first_order = bool(first_order)
         self.vectorized = bool(vectorized)
         self.inner_learning_rate = check_rate("inner_learning_rate", inner_learning_rate)
-        keras_support.check(model, second_order=not self.first_order)
+        model_checks.check(model, second_order=not self.first_order)
         self.model = model
         self.update_rule = update_rule or self.default_rule()
         self.start = start or Shared()
@@ -141,7 +140,9 @@ class FewShotLearner(TaskLearner):
             `learned`. Where the tasks have weights, sums are weighted.
         """
         functional, learned = self.functional(), self.learned()
-        probe = functional.probe(example_specs(tasks["query_x"]))
+        examples = example_specs(tasks["query_x"])
+        model_checks.check(self.model, not self.first_order, examples)
+        probe = functional.probe(examples)
 
         def task_gradient(task):
             outcome, gradients = self.task_gradient(functional, learned, task)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
-from tfmeta.inner import keras_support
+from tfmeta.inner import model_checks
 from tfmeta.inner.compiled_loss import zeros_like
 from tfmeta.inner.functional import FunctionalModel, map_prediction, masked, masks_of
 from tfmeta.learners import rank_agreement
@@ -77,7 +77,7 @@ class MetaBatchModel(keras.Model, abc.ABC):
             return
         if not self.model.built:
             self.model(tf.nest.map_structure(zeros_like, x))
-            keras_support.check(self.model, second_order=not self.first_order)
+            model_checks.check(self.model, second_order=not self.first_order)
         self.build_parts()
 
     def fit(self, x=None, **kwargs):

@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from tfmeta import engine, random_numbers
 from tfmeta.errors import ArgumentError
-from tfmeta.inner import keras_support
+from tfmeta.inner import model_checks
 from tfmeta.inner.compiled_loss import CompiledLoss
 from tfmeta.inner.functional import Examples, FunctionalModel
-from tfmeta.layers import inexact_layers
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.problems.in_memory import in_memory
 
@@ -47,8 +46,8 @@ class KerasModelProblems(ProblemFamily):
 
     Raises:
         ArgumentError: the model is not built, has nothing to train, computes in float16, has
-            several inputs or outputs, or has a normalization layer of Keras's own, whose second
-            derivative is not exact; or a data set is endless, of unknown length, or too large for
+            several inputs or outputs, or has a layer that cannot be learned through, see
+            `model_checks.check`; or a data set is endless, of unknown length, or too large for
             the memory, has no batches, or batches of other elements or of several shapes.
     """
 
@@ -62,7 +61,7 @@ class KerasModelProblems(ProblemFamily):
         seed: int = 0,
     ):
         super().__init__(seed)
-        _check(model)
+        _check(model, None)
         self.name, self.vectorizable = model.name, vectorizable
         self.functional = FunctionalModel(model, CompiledLoss(loss))
         # Made outside any graph, so that all graphs share them.
@@ -70,7 +69,9 @@ class KerasModelProblems(ProblemFamily):
             self._training = in_memory(dataset, "dataset")
             self._held_out = None if held_out is None else in_memory(held_out, "held_out")
         x, y = self._training
-        probe = self.functional.probe(tf.TensorSpec(x.shape[1:], x.dtype))
+        examples = tf.TensorSpec(x.shape[1:], x.dtype)
+        _check(model, examples)
+        probe = self.functional.probe(examples)
         if not isinstance(probe.output, tf.TensorSpec):
             raise ArgumentError("model", model.name, "give a model with one output tensor.")
         self._measured_as_in_training = bool(probe.moving)
@@ -155,20 +156,12 @@ def _drawn(initializer: Any, like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return initializer(tuple(like.shape), like.dtype.name)
 
 
-def _check(model: keras.Model) -> None:
-    if not model.built:
+def _check(model: keras.Model, spec: tf.TensorSpec | None) -> None:
+    if isinstance(model, keras.Model) and not model.built:
         raise ArgumentError("model", model.name, "it has no weights yet; build it first.")
-    if model.inputs and len(model.inputs) > 1:
+    if len(getattr(model, "inputs", None) or ()) > 1:
         raise ArgumentError("model", model.name, "give a model with one input tensor.")
-    keras_support.check(model, second_order=False)
-    inexact = inexact_layers(model)
-    if inexact:
-        raise ArgumentError(
-            "model",
-            model.name,
-            f"the second derivative of its layer {inexact[0].name} is not exact; pass the model "
-            "through tfmeta.layers.with_exact_normalization.",
-        )
+    model_checks.check(model, True, spec, instead="or freeze it")
 
 
 def _initializers(model: keras.Model) -> list[Any]:
