@@ -11,6 +11,10 @@ import importlib.util
 import sys
 from typing import Any
 
+from tfmeta.backend import check_backend
+
+check_backend()
+
 _PUBLIC = {
     "ArgumentError": "tfmeta.errors",
     "ANIL": "tfmeta.learners.anil",
@@ -28,6 +32,7 @@ _PUBLIC = {
     "TaskSource": "tfmeta.tasks.source",
     "TaskSpec": "tfmeta.tasks.spec",
     "UpdateRule": "tfmeta.updates.base",
+    "check_meta_gradient": "tfmeta.evaluation.meta_gradient",
     "distributed": "tfmeta.distributed",
     "evaluate": "tfmeta.evaluation.few_shot",
     "init": "tfmeta.distributed",
