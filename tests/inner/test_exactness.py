@@ -78,6 +78,18 @@ STOPPED = {
         "inner",
         lambda: around(layers.Dense(4), Within(layers.LayerNormalization(name="inner"))),
     ),
+    "behind a loop": (
+        "mine",
+        lambda: around(
+            layers.LSTM(4, return_sequences=True),
+            layers.Lambda(moments_of_my_own, name="mine"),
+            shape=(4, 3),
+        ),
+    ),
+    "behind complex numbers": (
+        "mine",
+        lambda: after_dense(lambda x: moments_of_my_own(tf.abs(tf.signal.rfft(x)))),
+    ),
     "in a loop": ("hidden", lambda: around(layers.RNN(NormalizedCell()), shape=(4, 3))),
     "the second of two with like names": (
         "norm_1",

@@ -37,8 +37,8 @@ _TAKEN_FOR_CONSTANT = {
 }
 # Types of operations that have been differentiated twice. To do so takes most of the time.
 _twice_differentiable: set[str] = set()
-# For a size that the model leaves open.
-_ANY_SIZE = 4
+# For sizes that the model leaves open: of a batch, and of an example.
+_BATCH, _SIDE = 4, 32
 
 
 class Fault(NamedTuple):
@@ -151,7 +151,7 @@ def _drawn(like: tf.Tensor, seed: Sequence[int]) -> tf.Tensor:
 
 def _size(tensors: Iterable[tf.Tensor | None]) -> tf.Tensor:
     squares = [
-        tf.reduce_sum(tf.square(tf.cast(tensor, tf.float64)))
+        tf.reduce_sum(tf.square(tf.cast(tf.abs(tensor), tf.float64)))
         for tensor in tensors
         if tensor is not None
     ]
@@ -159,7 +159,10 @@ def _size(tensors: Iterable[tf.Tensor | None]) -> tf.Tensor:
 
 
 def _influences(stop, targets) -> bool:
-    values = [tensor for tensor in stop.operation.outputs if tensor.dtype.is_floating]
+    outputs = stop.operation.outputs
+    if any(tensor.dtype == tf.variant for tensor in outputs):
+        return True  # What is in a list has no derivatives to ask for.
+    values = [tensor for tensor in outputs if _has_derivatives(tensor.dtype)]
     return any(part is not None for part in tf.gradients(targets, values))
 
 
@@ -222,14 +225,19 @@ def _functions(node) -> list[str]:
 
 
 def _depending_on(tensors: Sequence[tf.Tensor]) -> list[tf.Operation]:
-    """The operations that floating-point values lead to from some tensors, in their order."""
+    """The operations that derivatives may lead to from some tensors, in their order."""
     found, ahead = set(), list(tensors)
     while ahead:
         for operation in ahead.pop().consumers():
             if operation not in found:
                 found.add(operation)
-                ahead += [tensor for tensor in operation.outputs if tensor.dtype.is_floating]
+                ahead += [tensor for tensor in operation.outputs if _has_derivatives(tensor.dtype)]
     return [op for op in tf.compat.v1.get_default_graph().get_operations() if op in found]
+
+
+def _has_derivatives(dtype: tf.DType) -> bool:
+    # A variant is the list in which a loop keeps what it makes.
+    return dtype.is_floating or dtype.is_complex or dtype == tf.variant
 
 
 def _first_that_matters(stops, function, model, spec) -> _Stop | None:
@@ -239,7 +247,7 @@ def _first_that_matters(stops, function, model, spec) -> _Stop | None:
             scale, lost, *at_stops = map(float, function(_near(model), _examples(spec)))
     except tf.errors.OpError:  # The model does not take just any examples: all that is known is
         return stops[0]  # that a gradient stops.
-    least = max(_NOISE[stop.operation.outputs[0].dtype.size] for stop in stops)
+    least = max(_NOISE[stop.operation.outputs[0].dtype.real_dtype.size] for stop in stops)
     if lost <= least * scale:
         return None
     for stop, size in zip(stops, at_stops, strict=True):
@@ -261,7 +269,7 @@ def _examples(spec: Any) -> Any:
     """A batch of inputs."""
 
     def examples(spec):
-        shape = [_ANY_SIZE if size is None else size for size in spec.shape]
+        shape = [size or (_SIDE if axis else _BATCH) for axis, size in enumerate(spec.shape)]
         if spec.dtype.is_floating:
             return tf.cast(tf.random.stateless_normal(shape, [0, 4]), spec.dtype)
         return tf.zeros(shape, spec.dtype)
