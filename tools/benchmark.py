@@ -19,6 +19,9 @@ hierarchical RNN, for a family of each type of problem, compiled by XLA, vectori
 collectives measures what two, three and four ranks of this machine pay for a sum and for a gather,
 and predicts the meta-step of omniglot_5w1s on up to 1000 ranks.
 
+adapt is a call of `adapt` on 25 examples, of 5 inner steps, by a dense and by a convolutional
+network: the first, later ones that fill a model made before, and later ones that make a new one.
+
 The workloads of learned optimizers run on one core, and their time is that of the CPU: the time on
 the clock, were there no other work. Only ratios hold on a machine with other work. The last line on
 standard output is one JSON object.
@@ -44,7 +47,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_enum(
     "workload",
     "omniglot_5w1s",
-    [*COMPARISONS, "ranks", "hierarchical_rnn", "collectives"],
+    [*COMPARISONS, "ranks", "hierarchical_rnn", "collectives", "adapt"],
     "What to measure.",
 )
 flags.DEFINE_string(
@@ -68,6 +71,10 @@ def _measured(folder: Path) -> dict[str, Any]:
         return two_ranks(folder, _images, **turns)
     if FLAGS.workload == "collectives":
         return collectives(folder, _images, **turns)
+    if FLAGS.workload == "adapt":
+        with program.libraries_loading():
+            from tfmeta.tools.benchmarks.adapting import adapting
+        return adapting(**turns)
     if FLAGS.workload == "hierarchical_rnn":
         return hierarchical_rnn(**turns)
     return compare(COMPARISONS[FLAGS.workload], FLAGS.rival_python, folder, _images, **turns)
