@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from typing import Any
 
-from tfmeta.backend import check_backend
+from tfmeta.environment.backend import check_backend
 
 check_backend()
 

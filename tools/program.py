@@ -22,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
+from tfmeta.environment.launch import wait_to_speak
 from tfmeta.errors import ArgumentError, NonFiniteError, RanksError
-from tfmeta.launch import wait_to_speak
 
 BAD_INPUT = 2
 NOT_FINITE = 3

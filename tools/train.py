@@ -12,7 +12,7 @@ import json
 
 from absl import flags
 
-from tfmeta.launch import launched_rank
+from tfmeta.environment.launch import launched_rank
 from tfmeta.tools import program
 from tfmeta.tools.options import clusters, data, learner, network, outer_loop, rules, runs
 

@@ -12,8 +12,8 @@ import json
 
 from absl import flags
 
+from tfmeta.environment.launch import launched_rank
 from tfmeta.errors import ArgumentError
-from tfmeta.launch import launched_rank
 from tfmeta.registry import OPTIMIZERS
 from tfmeta.tools import program
 from tfmeta.tools.options import clusters, data, outer_loop, problems, rules, runs, unrolls

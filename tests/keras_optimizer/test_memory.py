@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tfmeta import memory, updates
+from tfmeta import updates
+from tfmeta.environment import memory
 
 
 class Hoarder(updates.GradientRule):

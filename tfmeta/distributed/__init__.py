@@ -10,7 +10,7 @@ from tfmeta.distributed.collectives import broadcast, gather, gather_objects, su
 from tfmeta.distributed.ending import speak_once
 from tfmeta.distributed.share import chunks, share
 from tfmeta.distributed.world import init, is_main, rank, size
-from tfmeta.launch import launched_size
+from tfmeta.environment.launch import launched_size
 
 __all__ = [
     "agree",

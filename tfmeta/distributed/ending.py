@@ -7,8 +7,8 @@ import traceback
 from types import TracebackType
 
 from tfmeta.distributed.agreement import explained
+from tfmeta.environment.launch import wait_to_speak
 from tfmeta.errors import ArgumentError, NonFiniteError, RanksError
-from tfmeta.launch import wait_to_speak
 
 # What Python may take to end, once the last words have been spoken.
 _SECONDS_TO_END = 10.0

@@ -11,8 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmeta.environment.launch import launched_rank, launched_size, size_variable
 from tfmeta.errors import RanksError
-from tfmeta.launch import launched_rank, launched_size, size_variable
 
 _hvd: Any = None  # horovod.tensorflow, on several ranks
 _devices_taken = False

@@ -55,9 +55,26 @@ class CompiledLoss:
         try:
             self._compiled = CompileLoss(**self._arguments)
             with tf.init_scope():
-                self._compiled(*tf.nest.map_structure(zeros_like, (y, prediction)))
+                self._compiled(*examples_like((y, prediction), axis=0))
         finally:
             keras.config.set_floatx(before)
+
+
+def examples_like(tensors: Any, axis: int) -> Any:
+    """Zeros of the shapes and dtypes of tensors, with as many examples in each.
+
+    Args:
+        tensors: a nest of tensors or specifications, some of which may not know their sizes.
+        axis: of the examples.
+    """
+    leaves = tf.nest.flatten(tensors)
+    count = next((leaf.shape[axis] for leaf in leaves if leaf.shape[axis]), 1)
+    return tf.nest.map_structure(
+        lambda leaf: zeros_like(
+            tf.TensorSpec([*leaf.shape[:axis], count, *leaf.shape[axis + 1 :]], leaf.dtype)
+        ),
+        tensors,
+    )
 
 
 def zeros_like(tensor: Any) -> tf.Tensor:

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import memory, random_numbers
+from tfmeta import random_numbers
+from tfmeta.environment import memory
 from tfmeta.errors import ArgumentError
 from tfmeta.keras_optimizer.on_ranks import OptimizerOnRanks
 from tfmeta.keras_optimizer.settings import check_learning_rate, check_settings

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfmeta.environment.launch import launched_size
 from tfmeta.errors import ArgumentError
-from tfmeta.launch import launched_size
 
 
 class _CallableList(list):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
 from tfmeta.inner import model_checks
-from tfmeta.inner.compiled_loss import zeros_like
+from tfmeta.inner.compiled_loss import examples_like, zeros_like
 from tfmeta.inner.functional import FunctionalModel, map_prediction, masked, masks_of
 from tfmeta.learners import rank_agreement
 from tfmeta.learners.meta_batches import (
@@ -279,12 +279,10 @@ class MetaBatchModel(keras.Model, abc.ABC):
         built = self._compile_loss.built
         if built and all(getattr(metric, "built", True) for metric in self.metrics):
             return
-        leaves = tf.nest.flatten((y, prediction))
-        count = next((leaf.shape[1] for leaf in leaves if leaf.shape[1]), 1)
-        y, prediction = tf.nest.map_structure(
-            lambda leaf: zeros_like(tf.TensorSpec([1, count, *leaf.shape[2:]], leaf.dtype)),
-            (y, prediction),
+        one_task = tf.nest.map_structure(
+            lambda leaf: tf.TensorSpec([1, *leaf.shape[1:]], leaf.dtype), (y, prediction)
         )
+        y, prediction = examples_like(one_task, axis=1)
         self._compile_loss(*tf.nest.map_structure(lambda leaf: leaf[0], (y, prediction)))
         self.measure(tf.zeros([1]), {"query_y": y}, prediction)
         self.reset_metrics()

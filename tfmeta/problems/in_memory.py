@@ -4,7 +4,7 @@ import warnings
 
 import tensorflow as tf
 
-from tfmeta import memory
+from tfmeta.environment import memory
 from tfmeta.errors import ArgumentError
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from absl import flags
 
+from tfmeta.environment.launch import launched_size
 from tfmeta.errors import ArgumentError
-from tfmeta.launch import launched_size
 from tfmeta.tools.program import define_count
 from tfmeta.training.run_folder import RunFolder
 
