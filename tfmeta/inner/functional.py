@@ -68,9 +68,14 @@ class FunctionalModel:
     def __init__(self, model: keras.Model, loss: Callable[[Any, Any, Any], tf.Tensor]):
         self.model = model
         self.loss = loss
-        self.seeds = [
+        self._probes: dict[Any, Probe] = {}
+
+    @property
+    def seeds(self) -> list[int]:
+        """The places of random generators among the non-trainable variables."""
+        return [
             index
-            for index, variable in enumerate(model.non_trainable_variables)
+            for index, variable in enumerate(self.model.non_trainable_variables)
             if variable.name == "seed_generator_state"
         ]
 
@@ -199,6 +204,12 @@ class FunctionalModel:
         Args:
             x: `tf.TensorSpec`s of some examples, a nest.
         """
+        key = tuple(tf.nest.flatten(x)), len(self.model.trainable_variables)
+        if key not in self._probes:
+            self._probes[key] = self._probed(x)
+        return self._probes[key]
+
+    def _probed(self, x):
         moving: list[int] = []
 
         def call(x):

@@ -13,8 +13,7 @@ from tfmeta.inner.functional import flat_prediction, last_step
 from tfmeta.layers import check_copy, keras_copy
 from tfmeta.learners.class_names import check_class_numbers, numbered
 from tfmeta.learners.examples import as_tensors
-from tfmeta.learners.meta_batch_model import example_specs
-from tfmeta.learners.meta_batches import is_class_number, once_there
+from tfmeta.learners.meta_batches import is_class_number, once_checked
 from tfmeta.learners.task_learner import Adapted, TaskLearner
 
 # What is built into graphs.
@@ -63,7 +62,7 @@ class AdaptingLearner(TaskLearner):
 
     def _predictions(self, query_loss, tasks, steps):
         functional, learned = self.functional(), self.learned()
-        probe = functional.probe(example_specs(tasks["query_x"]))
+        probe = self.probe(tasks)
 
         def task_function(task):
             losses, predictions = [], []
@@ -130,7 +129,7 @@ class AdaptingLearner(TaskLearner):
         return self._graphs[key]
 
     def test_step(self, tasks):
-        with once_there(tasks):
+        with once_checked(tasks, self.probe(tasks).output):
             losses, predictions = self.adapted_predictions(tasks, self.test_inner_steps)
             return self.measure(losses[:, -1], tasks, last_step(predictions))
 

@@ -13,7 +13,7 @@ from tfmeta.inner.functional import Probe, flat_prediction
 from tfmeta.layers import configuration
 from tfmeta.learners.adapting_learner import AdaptingLearner
 from tfmeta.learners.meta_batch_model import example_specs
-from tfmeta.learners.meta_batches import once_there
+from tfmeta.learners.meta_batches import once_checked
 from tfmeta.learners.task_learner import Adapted
 from tfmeta.starts.base import Start
 from tfmeta.starts.shared import Shared
@@ -153,7 +153,7 @@ class FewShotLearner(AdaptingLearner):
         return []
 
     def train_step(self, tasks):
-        with once_there(tasks):
+        with once_checked(tasks, self.probe(tasks).output):
             return self._train_step(tasks)
 
     def _train_step(self, tasks):
@@ -173,7 +173,7 @@ class FewShotLearner(AdaptingLearner):
             ]
         )
         means = [total / tf.cast(weight, total.dtype) for total in rest]
-        statistics = self.statistics(self.functional().probe(example_specs(tasks["query_x"])))
+        statistics = self.statistics(self.probe(tasks))
         for variable, mean in zip(statistics, means[: len(statistics)], strict=True):
             variable.assign(mean)
         self.optimizer.apply_gradients(

@@ -17,7 +17,6 @@ from tfmeta.learners.meta_batches import (
     check_meta_batch,
     labels_as_arguments,
     with_known_shapes,
-    with_labels_checked,
 )
 from tfmeta.learners.rank_callbacks import for_this_rank
 from tfmeta.learners.rank_metrics import check_states_add_up, summed_over_ranks
@@ -267,7 +266,7 @@ class MetaBatchModel(keras.Model, abc.ABC):
                 example_specs(example_specs(prediction)),
             )
             self.reset_metrics()
-        return with_labels_checked(x, example_specs(prediction))
+        return x
 
     def _build_metrics(self, y, prediction):
         """Has Keras's metrics make their variables.

@@ -126,41 +126,27 @@ def is_class_number(y: Any, prediction: Any) -> bool:
     )
 
 
-def with_labels_checked(dataset: tf.data.Dataset, prediction: Any) -> tf.data.Dataset:
-    """The dataset, which stops at class numbers that are none of the network's outputs.
+def once_checked(tasks: Any, prediction: Any) -> Any:
+    """A context in which nothing of a graph runs before the meta-batch is there, and found right.
 
-    TensorFlow has a NaN for them on a GPU.
+    Class numbers have to be numbers of the network's outputs; TensorFlow has a NaN for others on a
+    GPU. And Keras finds the end of a dataset of unknown length by asking for one batch too many:
+    what does not depend on it, such as the count of steps or of examples, would have run by then.
 
     Args:
-        dataset: of meta-batches.
+        tasks: the meta-batch.
         prediction: specs of the predictions of a task, a nest.
     """
-    spec = dataset.element_spec
+    checks = []
     outputs = tf.nest.flatten(prediction)
-    places = [
-        (name, place, outputs[place].shape[-1])
-        for name in ("support_y", "query_y")
-        for place, leaf in enumerate(tf.nest.flatten(spec[name]))
-        if place < len(outputs)
-        and is_class_number(tf.TensorSpec(leaf.shape[1:], leaf.dtype), outputs[place])
-    ]
-    if not places:
-        return dataset
-
-    def checked(tasks):
-        checks = []
-        for name, place, classes in places:
-            y = tf.nest.flatten(tasks[name])[place]
-            checks.append(
-                tf.debugging.Assert(
-                    tf.reduce_all((y >= 0) & (y < tf.cast(classes, y.dtype))),
-                    [_LABELS, name, tf.reduce_min(y), tf.reduce_max(y), classes],
-                )
-            )
-        with tf.control_dependencies(checks):
-            return tf.nest.map_structure(tf.identity, tasks)
-
-    return dataset.map(checked)
+    for name in ("support_y", "query_y"):
+        for y, output in zip(tf.nest.flatten(tasks[name]), outputs, strict=False):
+            if is_class_number(tf.TensorSpec(y.shape[1:], y.dtype), output):
+                classes = output.shape[-1]
+                right = tf.reduce_all((y >= 0) & (y < tf.cast(classes, y.dtype)))
+                found = [_LABELS, name, tf.reduce_min(y), tf.reduce_max(y), classes]
+                checks.append(tf.debugging.Assert(right, found))
+    return tf.control_dependencies([*tf.nest.flatten(tasks), *checks])
 
 
 _LABELS = "labels outside of the outputs:"
@@ -168,7 +154,7 @@ _LABELS = "labels outside of the outputs:"
 
 @contextlib.contextmanager
 def labels_as_arguments() -> Iterator[None]:
-    """Within the context what `with_labels_checked` finds is raised as an `ArgumentError`."""
+    """Within the context what `once_checked` finds is raised as an `ArgumentError`."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
@@ -181,15 +167,6 @@ def labels_as_arguments() -> Iterator[None]:
             f"{least} to {most}",
             f"the network has {classes} outputs; give class numbers from 0 to {int(classes) - 1}.",
         ) from None
-
-
-def once_there(tasks: Any) -> Any:
-    """A context in which nothing of a graph runs before the meta-batch is there.
-
-    Keras finds the end of a dataset of unknown length by asking for one batch too many. What does
-    not depend on it, such as the count of steps or of examples, would have run by then.
-    """
-    return tf.control_dependencies(tf.nest.flatten(tasks))
 
 
 def _unknown(spec):

@@ -10,10 +10,10 @@ import tensorflow as tf
 from tfmeta import engine, layers
 from tfmeta.errors import ArgumentError
 from tfmeta.inner.compiled_loss import CompiledLoss
-from tfmeta.inner.functional import Examples, FunctionalModel, State
+from tfmeta.inner.functional import Examples, FunctionalModel, Probe, State
 from tfmeta.inner.loop import Inner, trajectory
 from tfmeta.inner.meta import Meta
-from tfmeta.learners.meta_batch_model import MetaBatchModel
+from tfmeta.learners.meta_batch_model import MetaBatchModel, example_specs
 from tfmeta.starts.base import Start
 from tfmeta.updates import Objective, UpdateRule
 
@@ -90,8 +90,8 @@ class TaskLearner(MetaBatchModel):
         vectorized, tasks_in_flight: how tasks are run, see `engine.sum_of_gradients`.
     """
 
-    # What the last `compile` made of its loss, and the same as a function.
-    _training_loss: tuple[Any, CompiledLoss] | None = None
+    # What the last `compile` made of its loss, and the model with it as a pure function.
+    _functional: tuple[Any, FunctionalModel] | None = None
 
     update_rule: UpdateRule
     start: Start
@@ -230,11 +230,15 @@ class TaskLearner(MetaBatchModel):
         if not self.compiled or self.loss is None:
             raise ArgumentError("loss", None, "compile the learner with a loss first.")
         self.update_rule.check(self.loss)
-        if self._training_loss is None or self._training_loss[0] is not self._compile_loss:
-            given = self._compile_loss
+        given = self._compile_loss
+        if self._functional is None or self._functional[0] is not given:
             loss = CompiledLoss(self.loss, given._user_loss_weights, given.output_names)
-            self._training_loss = given, loss
-        return FunctionalModel(self.model, self._training_loss[1])
+            self._functional = given, FunctionalModel(self.model, loss)
+        return self._functional[1]
+
+    def probe(self, tasks: Any) -> Probe:
+        """What a call of the model on one of these query sets shows."""
+        return self.functional().probe(example_specs(tasks["query_x"]))
 
     def objective(
         self,
