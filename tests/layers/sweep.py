@@ -29,8 +29,9 @@ Each layer of Keras's and of tfmeta's, in a small network of which it is a part.
   central differences in float64 to 1e-6, in every weight. Else the learner refuses the model, with
   the sentence of the last column.
 - **First order** trains with `first_order=True`.
-- **Adapt, save, load, export**: the model that `adapt` gives predicts what evaluation does; so it
-  does from the learner saved and loaded, saved and loaded itself, and exported as a SavedModel.
+- **Adapt, save, load, export**: the model that `adapt` gives predicts what evaluation does, example
+  by example; so it does from the learner saved and loaded, saved and loaded itself, and exported
+  as a SavedModel.
 
 Keras's layers that alter images do so whenever they are called without `training=False`, in an
 exported model too. `predict` says so to them; what `keras.Model(inputs, model(inputs,
@@ -120,7 +121,11 @@ def use(name: str) -> None:
     after = learner.model.get_weights()
     assert all(np.isfinite(weight).all() for weight in after)
     assert any((old != new).any() for old, new in zip(before, after, strict=True))
-    _, predictions = learner.adapted_predictions(tasks, 2)
+    # What `adapt` gives predicts example by example.
+    functional = learner.functional()
+    by_example = functional.takes_support_statistics or not functional.batch_dependent
+    query_loss = learner.query_loss if by_example else learner.query_loss_otherwise
+    _, predictions = learner._predictions(query_loss, tasks, 2)
     expected, query = predictions[0, -1].numpy(), tasks["query_x"][0]
 
     def adapted(learner):
