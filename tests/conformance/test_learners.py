@@ -9,11 +9,15 @@ import tfmeta
 from tfmeta.registry import LEARNERS, STARTS
 
 every_learner = pytest.mark.parametrize("name", LEARNERS)
-# Every learner, every start, and in the slow tests every pair of them.
+# Every learner, the start of most parts, and in the slow tests every pair of them.
 every_pair = pytest.mark.parametrize(
     ("name", "start"),
     [
-        pytest.param(name, start, marks=[] if start is None or name == "maml" else pytest.mark.slow)
+        pytest.param(
+            name,
+            start,
+            marks=[] if start is None or (name, start) == ("maml", "own") else pytest.mark.slow,
+        )
         for name in LEARNERS
         for start in (None, *STARTS)
     ],

@@ -32,7 +32,9 @@ def images(count, seed=0):
 LABELS = np.arange(6) % WAYS
 
 
-@pytest.mark.parametrize("statistics", tfmeta.layers.STATISTICS)
+@pytest.mark.parametrize(
+    "statistics", ["transductive", "support", pytest.param("running", marks=pytest.mark.slow)]
+)
 def test_one_example_is_answered_as_twenty_are(statistics):
     model = learner(convolutional(statistics)).adapt(images(6), LABELS)
     queries = images(20, seed=1)

@@ -136,8 +136,13 @@ def dataset(*tasks):
     )
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
-@pytest.mark.parametrize("case", CASES)
+def some(names):
+    """All cases, in the daily tests those of these names."""
+    return [n if n in names else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+
+
+@pytest.mark.parametrize("weighted", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", some(["sigmoid", "function", "one hot", "dictionary", "mask"]))
 def test_a_task_is_measured_as_keras_measures_the_adapted_model(case, weighted):
     network, x, y, compiled = CASES[case]
     keras.utils.set_random_seed(0)
@@ -163,7 +168,7 @@ def test_a_task_is_measured_as_keras_measures_the_adapted_model(case, weighted):
         np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", some(["hinge", "dictionary"]))
 def test_training_moves_the_start_along_the_gradient_of_the_adapted_loss(case, float64):
     """Against a step by hand, of one inner step, both with Keras's own loss."""
     network, x, y, compiled = CASES[case]

@@ -69,6 +69,13 @@ MODELS = {
     "unbuilt sequential": unbuilt,
     "subclassed": lambda: Subclassed(8),
 }
+each_kind = pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in ("functional", "subclassed") else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in MODELS
+    ],
+)
 
 
 def meta_batch(tasks=4, seed=0, support=6, query=5):
@@ -127,7 +134,7 @@ def test_fit_learns_with_callbacks(tmp_path):
     assert_equal(best.evaluate(dataset(), verbose=0)[0], min(history["val_loss"]))
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@each_kind
 def test_loaded_learner_goes_on_where_the_saved_one_was(kind, tmp_path):
     learner = compiled(MODELS[kind](), inner_steps=2, test_inner_steps=3)
     learner.fit(dataset(2), verbose=0)
@@ -141,7 +148,7 @@ def test_loaded_learner_goes_on_where_the_saved_one_was(kind, tmp_path):
         np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@each_kind
 def test_adapted_model_predicts_saves_and_exports(kind, tmp_path):
     learner = compiled(MODELS[kind](), inner_steps=2)
     learner.fit(dataset(2), verbose=0)

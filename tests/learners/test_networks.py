@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from learn_networks import NETWORKS, dataset, examples, made
+from networks import NETWORKS, dataset, examples, made
 
 pytestmark = pytest.mark.slow
-PROGRAM = Path(__file__).parent / "learn_networks.py"
+PROGRAM = Path(__file__).parent / "networks.py"
 LABELS = np.arange(6) % 3
 
 

@@ -255,7 +255,7 @@ def test_problems_run_at_once_are_those_run_one_by_one(rule):
 @pytest.mark.parametrize(
     ("rule", "in_graph"),
     [
-        ("lstm", False),
+        pytest.param("lstm", False, marks=slow),
         pytest.param("lstm", True, marks=slow),
         pytest.param("hierarchical gru", False, marks=slow),
         pytest.param("hierarchical lstm", False, marks=slow),

@@ -75,7 +75,11 @@ def change(learner, run):
 
 
 @pytest.mark.parametrize(
-    "average_over, weights", [("clusters", (1 / 4, 1 / 4, 1 / 2)), ("tasks", (1 / 3, 1 / 3, 1 / 3))]
+    "average_over, weights",
+    [
+        ("clusters", (1 / 4, 1 / 4, 1 / 2)),
+        pytest.param("tasks", (1 / 3, 1 / 3, 1 / 3), marks=pytest.mark.slow),
+    ],
 )
 def test_the_merged_gradient_is_the_mean_over_clusters_or_tasks(average_over, weights):
     """Two clusters, of two families and of one: the second counts as much as the first."""

@@ -57,7 +57,7 @@ def flat(arrays):
     ("cluster_start", "average_over"),
     [
         ("own", "clusters"),
-        ("shared", "tasks"),
+        pytest.param("shared", "tasks", marks=pytest.mark.slow),
         pytest.param("own", "tasks", marks=pytest.mark.slow),
         pytest.param("shared", "clusters", marks=pytest.mark.slow),
     ],
@@ -105,7 +105,8 @@ def test_clusters_begin_at_their_centroids(float64):
 
 
 @pytest.mark.parametrize(
-    "clustering", [pytest.param("gradient", marks=pytest.mark.slow), "adapted_weights"]
+    "clustering",
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("gradient", "adapted_weights")],
 )
 def test_signatures_tell_sets_of_images_apart(shared_data, clustering):
     """At weights that have learned nothing yet; by chance the index is 0."""
@@ -257,7 +258,7 @@ def mean_and_deviation(tasks):
 @pytest.mark.parametrize(
     "clustering",
     [
-        mean_and_deviation,
+        pytest.param(mean_and_deviation, marks=pytest.mark.slow),
         pytest.param("adapted_weights", marks=pytest.mark.slow),
         pytest.param("gradient", marks=pytest.mark.slow),
     ],

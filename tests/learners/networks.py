@@ -1,6 +1,6 @@
 """Trains the heads of known networks on this rank's share of 4 tasks.
 
-    learn_networks.py FILE
+    networks.py FILE
 
 leaves in FILE, an .npz, what every rank has: each array with a leading rank axis.
 """
