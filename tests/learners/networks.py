@@ -34,17 +34,16 @@ def on_images(application):
 
 
 def head(x):
-    x = layers.Dense(16, "relu")(tfmeta.layers.BatchNormalization(statistics="support")(x))
+    x = layers.Dense(16, "relu")(tfmeta.layers.LayerNormalization()(x))
     return layers.Dense(WAYS)(layers.Dropout(0.2)(x))
 
 
 def transformer():
-    """One block above frozen embeddings of words and of their places."""
+    """One block above frozen embeddings of words."""
     inputs = keras.Input([LENGTH], dtype="int32")
     words = layers.Embedding(WORDS, 16)
-    places = layers.Embedding(LENGTH, 16)
-    words.trainable = places.trainable = False
-    x = layers.Add()([words(inputs), places(keras.ops.arange(LENGTH))])
+    words.trainable = False
+    x = words(inputs)
     x = tfmeta.layers.LayerNormalization()(x + layers.MultiHeadAttention(2, 8)(x, x))
     x = tfmeta.layers.LayerNormalization()(x + layers.Dense(16)(layers.Dense(32, "gelu")(x)))
     return keras.Model(inputs, layers.Dense(WAYS)(layers.GlobalAveragePooling1D()(x)))
@@ -86,9 +85,9 @@ def dataset(name):
 
 def made(name):
     keras.utils.set_random_seed(1)
-    learner = tfmeta.MAML(NETWORKS[name](), inner_learning_rate=0.05, inner_steps=2)
+    learner = tfmeta.MAML(NETWORKS[name](), inner_learning_rate=0.01, inner_steps=2)
     learner.compile(
-        keras.optimizers.SGD(0.05),
+        keras.optimizers.SGD(0.01),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )

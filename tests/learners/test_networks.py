@@ -37,15 +37,18 @@ def test_all_that_one_does(name, tmp_path):
     expected = learner.adapt(support, LABELS).predict(queries, verbose=0)
     np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-5)
     alone = [model.predict(query[None], verbose=0)[0] for query in queries[:3]]
-    np.testing.assert_allclose(alone, answers[:3], rtol=0, atol=1e-5)
+    # The hundred layers of a random EfficientNet alone round otherwise in a batch of another size.
+    np.testing.assert_allclose(alone, answers[:3], rtol=0, atol=1e-4 * np.abs(answers).max())
 
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again.predict(queries, verbose=0), answers, rtol=0, atol=1e-6)
     model.export(tmp_path / "served", verbose=False)
-    served = tf.saved_model.load(tmp_path / "served").serve
+    served = tf.saved_model.load(tmp_path / "served")
     for count in (1, 20):
-        np.testing.assert_allclose(served(queries[:count]), answers[:count], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            served.serve(queries[:count]), answers[:count], rtol=0, atol=1e-5
+        )
 
 
 def test_two_ranks_learn_what_one_learns(learned, assert_as_on_one_rank):
