@@ -81,7 +81,6 @@ def five_steps(learner, batches):
     """Outer steps 1 to 5: what each rank has in the end, and was told on the way."""
     logs = [learner.fit(batches.take(1), verbose=0).history]
     # Beside its step and rate the optimizer keeps moments: now the merged meta-gradient, scaled.
-    # Beside its step and rate the optimizer keeps moments: now the merged meta-gradient, scaled.
     moments = [variable.numpy() for variable in learner.optimizer.variables[2:]]
     logs.append(learner.fit(batches.skip(1), verbose=0).history)
     return {
