@@ -22,11 +22,13 @@ class Probe(NamedTuple):
         masks: specs of the masks that the tensors of the output carry, flat; None without one.
         moving: indices, among the model's non-trainable variables, of the floating-point
             statistics that a call in training changes.
+        draws: whether random layers draw in training; not all that can do: an LSTM without dropout.
     """
 
     output: Any
     masks: list[tf.TensorSpec | None]
     moving: list[int]
+    draws: bool
 
     @property
     def flat(self) -> list[tf.TensorSpec]:
@@ -61,7 +63,7 @@ class FunctionalModel:
     """Any Keras model, called with weights that are tensors rather than variables.
 
     Args:
-        model: a built Keras model with one input and one output.
+        model: a built Keras model.
         loss: maps `(y, prediction, weight)` to a scalar, such as a `CompiledLoss`.
     """
 
@@ -181,23 +183,6 @@ class FunctionalModel:
         """Whether some of these predict a query set with the statistics of the support set."""
         return any(layer.statistics == "support" for layer in layers.batch_dependent(self.model))
 
-    def draws(self, x: Any) -> bool:
-        """Whether random layers draw in training; not all that can do: an LSTM without dropout.
-
-        Args:
-            x: some examples, a nest of tensors.
-        """
-        drawn: list[int] = []
-
-        def call(x):
-            before = self.state()
-            after = self.call(self.weights(), before, x, training=True)[1]
-            drawn.extend(index for index in self.seeds if after[index] is not before[index])
-
-        specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), x)
-        tf.function(call, autograph=False).get_concrete_function(specs)
-        return bool(drawn)
-
     def probe(self, x: Any) -> Probe:
         """Calls the model once, in a graph of its own that never runs, to see what it does.
 
@@ -211,6 +196,7 @@ class FunctionalModel:
 
     def _probed(self, x):
         moving: list[int] = []
+        drawn: list[int] = []
 
         def call(x):
             before = self.state()
@@ -218,6 +204,7 @@ class FunctionalModel:
             for index, (old, new) in enumerate(zip(before, after, strict=True)):
                 if new is not old and new.dtype.is_floating:
                     moving.append(index)
+            drawn.extend(index for index in self.seeds if after[index] is not before[index])
             return prediction, masks_of(prediction)
 
         prediction = tf.function(call, autograph=False).get_concrete_function(x)
@@ -228,7 +215,7 @@ class FunctionalModel:
             )
             for nest in (output, masks)
         )
-        return Probe(output, masks, moving)
+        return Probe(output, masks, moving, bool(drawn))
 
 
 def masks_of(prediction: Any) -> list[tf.Tensor | None]:

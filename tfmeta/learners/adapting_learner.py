@@ -227,5 +227,6 @@ class AdaptingLearner(TaskLearner):
         y = task["support_y"]
         if isinstance(outputs, tuple) and isinstance(y, tf.Tensor):
             prediction = tf.TensorSpec(outputs, tf.float32)
-            if is_class_number(y, prediction):
-                check_class_numbers(y.numpy(), outputs[-1])
+            if is_class_number(y, prediction) and len(y):
+                numbers = y.numpy()
+                check_class_numbers("y", numbers.min(), numbers.max(), outputs[-1])

@@ -26,15 +26,15 @@ def numbered(y: Any) -> tuple[Any, list[str] | None]:
     return numbers.astype(np.int32), [str(name) for name in names]
 
 
-def check_class_numbers(y: np.ndarray, outputs: int) -> None:
+def check_class_numbers(argument: str, least: int, most: int, outputs: int) -> None:
     """Refuses class numbers that are none of the network's outputs.
 
     Raises:
         ArgumentError: naming them.
     """
-    if y.size and not 0 <= y.min() <= y.max() < outputs:
+    if not 0 <= least <= most < outputs:
         raise ArgumentError(
-            "y",
-            f"{y.min()} to {y.max()}",
+            argument,
+            f"{least} to {most}",
             f"the network has {outputs} outputs; give class numbers from 0 to {outputs - 1}.",
         )

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmeta.errors import ArgumentError
+from tfmeta.learners.class_names import check_class_numbers
 
 # Nests of tensors [tasks, examples, ...] that every meta-batch has.
 EXAMPLES = ("support_x", "support_y", "query_x", "query_y")
@@ -161,12 +162,12 @@ def labels_as_arguments() -> Iterator[None]:
         found = re.search(rf"{_LABELS}\W+(\w+)\W+(-?\d+)\W+?(-?\d+)\W+(\d+)", error.message)
         if found is None:
             raise
-        name, least, most, classes = found.groups()
-        raise ArgumentError(
-            name,
-            f"{least} to {most}",
-            f"the network has {classes} outputs; give class numbers from 0 to {int(classes) - 1}.",
-        ) from None
+        name, *numbers = found.groups()
+        try:
+            check_class_numbers(name, *map(int, numbers))
+        except ArgumentError as refusal:
+            raise refusal from None  # TensorFlow's pages of the graph would tell nothing more
+        raise
 
 
 def _unknown(spec):

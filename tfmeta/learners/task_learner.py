@@ -282,7 +282,10 @@ class TaskLearner(MetaBatchModel):
         if not functional.seeds:
             return state
         if "seed" not in task:
-            if not functional.draws(task["support_x"]):
+            specs = tf.nest.map_structure(
+                lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), task["support_x"]
+            )
+            if not functional.probe(specs).draws:
                 return state
             raise ArgumentError(
                 "seed",
