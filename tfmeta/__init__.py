@@ -68,8 +68,10 @@ _loaded = False
 def _load_for_keras() -> None:
     """Loads all that Keras may find in a saved model, unless a part of it is being loaded."""
     global _loaded
+    if _loaded:
+        return
     parts = [module for name, module in list(sys.modules.items()) if name.startswith("tfmeta.")]
-    if _loaded or any(getattr(part.__spec__, "_initializing", False) for part in parts):
+    if any(getattr(part.__spec__, "_initializing", False) for part in parts):
         return
     _loaded = True
     for name in _PUBLIC:

@@ -1,5 +1,7 @@
 """What every signature, routing and algorithm of clusters keeps to."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -12,9 +14,14 @@ from tfmeta.clustering.signatures.base import seen
 from tfmeta.registry import ALGORITHMS, ROUTINGS, SIGNATURES, STARTS
 
 
-def tasks(step=0, count=12):
+@functools.cache  # A pipeline takes longer to build than its tasks.
+def drawn(step, count):
     (batch,) = tfmeta.SixFamilies(4, 3).batches(count, step, 1)
-    dtype = keras.config.floatx()
+    return batch
+
+
+def tasks(step=0, count=12):
+    batch, dtype = drawn(step, count), keras.config.floatx()
     return {n: tf.cast(t, dtype) if t.dtype.is_floating else t for n, t in batch.items()}
 
 

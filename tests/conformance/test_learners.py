@@ -1,5 +1,7 @@
 """What every few-shot learner keeps to, with every start."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -28,10 +30,15 @@ def source():
     return tfmeta.SixFamilies(4, 3)
 
 
+@functools.cache  # A pipeline takes longer to build than its tasks.
+def drawn(step, count):
+    (batch,) = source().batches(count, step, 1)
+    return batch
+
+
 def tasks(step=0, count=6):
     """A meta-batch in Keras's float type."""
-    (batch,) = source().batches(count, step, 1)
-    dtype = keras.config.floatx()
+    batch, dtype = drawn(step, count), keras.config.floatx()
     return {n: tf.cast(t, dtype) if t.dtype.is_floating else t for n, t in batch.items()}
 
 

@@ -22,6 +22,16 @@ ALTERED = {
     ],
 }
 TYPES = [name for name in PROBLEMS if not name.endswith(("wichrowska", "five_types"))] + [*ALTERED]
+# Noise is added to all types alike: one of them in the daily tests.
+every_type = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name.startswith("noisy_") and name != "noisy_fully_connected"
+        else name
+        for name in TYPES
+    ],
+)
 
 
 def families(name, seed=0):
@@ -64,7 +74,7 @@ def test_names_are_unique_and_seeds_are_passed_on(name):
     assert all(family.seed == 5 for family in found)
 
 
-@pytest.mark.parametrize("name", TYPES)
+@every_type
 def test_a_problem_depends_on_its_address_alone(name):
     # The first five of a type; the others of the largest types differ from them in sizes alone.
     for family, other in zip(families(name)[:5], families(name, seed=1)[:5], strict=True):
@@ -78,7 +88,7 @@ def test_a_problem_depends_on_its_address_alone(name):
         assert_unrelated(whole, other.batch(2, 0, 3))
 
 
-@pytest.mark.parametrize("name", TYPES)
+@every_type
 def test_losses_start_finite_and_not_negative(name):
     for family in families(name):
         task = tf.nest.map_structure(lambda tensor: tensor[0], family.batch(0, 0, 1))
@@ -94,7 +104,7 @@ def test_losses_start_finite_and_not_negative(name):
                 family.score(*problem)
 
 
-@pytest.mark.parametrize("name", TYPES)
+@every_type
 def test_gradients_are_central_differences(name):
     family = smallest(name)
     task = tf.nest.map_structure(lambda tensor: tensor[0], family.batch(0, 0, 1))
@@ -130,7 +140,7 @@ def test_gradients_are_central_differences(name):
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * STEP), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", TYPES)
+@every_type
 def test_problems_give_the_same_one_by_one_and_vectorized(name):
     family = smallest(name)
     tasks = family.batch(0, 0, 3)

@@ -1,5 +1,7 @@
 """What every source of few-shot tasks must do: those in the registry, episodes and mixtures."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,6 +29,7 @@ def episodes(shots=1, queries=2, seed=0, **arguments):
     )
 
 
+@functools.lru_cache(typed=True)
 def mixed(shots=1, queries=2, seed=0):
     sources = [episodes(shots, queries), episodes(shots, queries, invert=True)]
     return Mixed(sources, ("plain", "negative"), seed)

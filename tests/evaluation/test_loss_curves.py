@@ -99,7 +99,7 @@ def test_problems_that_cannot_run_at_once_run_one_by_one(rule):
     np.testing.assert_allclose(minimized.losses, expected.losses, rtol=1e-12)
 
 
-@pytest.mark.parametrize("family", [Bowls, OneByOne])
+@pytest.mark.parametrize("family", [Bowls, pytest.param(OneByOne, marks=pytest.mark.slow)])
 def test_compiled_it_minimizes_alike(family):
     bowls = family(5.0, dtype="float64")
     expected = LossCurves(Momentum(0.1), bowls, STEPS)(PROBLEMS)

@@ -102,7 +102,10 @@ STOPPED = {
 }
 
 
-@pytest.mark.parametrize("name", STOPPED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "behind a loop" else n for n in STOPPED],
+)
 def test_a_stopped_gradient_is_refused_by_the_name_of_its_layer(name):
     layer, make = STOPPED[name]
     with pytest.raises(tfmeta.ArgumentError, match=f"layer {layer} .*a gradient is stopped"):

@@ -103,7 +103,13 @@ def test_gradient_descent_is_that_of_keras_with_all_its_settings(settings):
     assert_same(theirs, ours, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{}, {"gradient_accumulation_steps": 2, "use_ema": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"gradient_accumulation_steps": 2, "use_ema": True},
+    ],
+)
 def test_by_itself_the_rule_sets_its_rate(settings):
     ours, theirs = network(), network()
     loss = train(ours, tfmeta.LearnedOptimizer(updates.GradientDescent(0.1), **settings))
@@ -112,7 +118,15 @@ def test_by_itself_the_rule_sets_its_rate(settings):
     assert loss[-1] < loss[0]
 
 
-@pytest.mark.parametrize("name", ["lstm", "hierarchical gru", HIERARCHICAL_LSTM, "meta-sgd"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm",
+        pytest.param("hierarchical gru", marks=pytest.mark.slow),
+        HIERARCHICAL_LSTM,
+        "meta-sgd",
+    ],
+)
 def test_fit_does_the_steps_of_the_rule(name):
     rule, model, start = RULES[name](), network(), network()
     train(model, tfmeta.LearnedOptimizer(rule, seed=7), jit_compile=name == "lstm")

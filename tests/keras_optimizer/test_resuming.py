@@ -1,5 +1,7 @@
 """An interrupted training and one that was not end at the same weights, bit for bit."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -82,8 +84,14 @@ def assert_resumes(tmp_path, settings, stop):
     assert any(moved[: len(model.weights)])
 
 
-@pytest.mark.parametrize("policy", POLICIES, indirect=True)
-@pytest.mark.parametrize("stop", [3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("policy", "stop"),
+    [
+        pytest.param(*case, marks=[] if case == ("mixed_float16", 3) else pytest.mark.slow)
+        for case in itertools.product(POLICIES, (3, 4))
+    ],
+    indirect=["policy"],
+)
 @pytest.mark.usefixtures("policy")
 def test_with_all_settings_at_once(tmp_path, stop):
     assert_resumes(tmp_path, ALL, stop)

@@ -71,7 +71,7 @@ def assert_others_are_kept(model, optimizer):
     assert any(np.all(now[name][LOOKED_UP] != remembered[name][LOOKED_UP]) for name in now)
 
 
-@pytest.mark.parametrize("name", ["lstm", "hierarchical"])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("hierarchical", marks=pytest.mark.slow)])
 def test_rows_that_were_not_looked_up_are_kept(name):
     optimizer = tfmeta.LearnedOptimizer(RULES[name]())
     assert_others_are_kept(network(optimizer), optimizer)

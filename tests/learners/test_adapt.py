@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import tfmeta
 
+slow = pytest.mark.slow
 WAYS = 3
 
 
@@ -33,7 +34,8 @@ LABELS = np.arange(6) % WAYS
 
 
 @pytest.mark.parametrize(
-    "statistics", ["transductive", "support", pytest.param("running", marks=pytest.mark.slow)]
+    "statistics",
+    ["support", *(pytest.param(name, marks=slow) for name in ("transductive", "running"))],
 )
 def test_one_example_is_answered_as_twenty_are(statistics):
     model = learner(convolutional(statistics)).adapt(images(6), LABELS)
@@ -54,22 +56,22 @@ def test_the_statistics_are_those_of_the_support_set_under_the_adapted_weights(s
     np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-4, atol=1e-6)
 
 
-def test_an_adapted_model_answers_as_evaluation_by_example_says():
-    for statistics in ("transductive", "support"):
-        made = learner(convolutional(statistics))
-        tasks = {
-            "support_x": images(6)[None],
-            "support_y": LABELS[None].astype("int32"),
-            "query_x": images(20, 1)[None],
-            "query_y": np.arange(20)[None].astype("int32") % WAYS,
-        }
-        tasks = {name: tf.constant(array) for name, array in tasks.items()}
-        measured = made.measures(tasks, 2)
-        model = made.adapt(images(6), LABELS)
-        right = np.argmax(model.predict(images(20, 1), verbose=0), -1) == np.arange(20) % WAYS
-        assert float(measured["accuracy_by_example"][0, -1]) == pytest.approx(right.mean())
-        own = {"transductive": "accuracy_transductive", "support": "accuracy_by_example"}
-        np.testing.assert_array_equal(measured["accuracy"], measured[own[statistics]])
+@pytest.mark.parametrize("statistics", ["transductive", pytest.param("support", marks=slow)])
+def test_an_adapted_model_answers_as_evaluation_by_example_says(statistics):
+    made = learner(convolutional(statistics))
+    tasks = {
+        "support_x": images(6)[None],
+        "support_y": LABELS[None].astype("int32"),
+        "query_x": images(20, 1)[None],
+        "query_y": np.arange(20)[None].astype("int32") % WAYS,
+    }
+    tasks = {name: tf.constant(array) for name, array in tasks.items()}
+    measured = made.measures(tasks, 2)
+    model = made.adapt(images(6), LABELS)
+    right = np.argmax(model.predict(images(20, 1), verbose=0), -1) == np.arange(20) % WAYS
+    assert float(measured["accuracy_by_example"][0, -1]) == pytest.approx(right.mean())
+    own = {"transductive": "accuracy_transductive", "support": "accuracy_by_example"}
+    np.testing.assert_array_equal(measured["accuracy"], measured[own[statistics]])
 
 
 def test_adapt_traces_once_for_a_shape(monkeypatch):
@@ -102,7 +104,7 @@ def test_a_model_made_before_is_filled():
         np.testing.assert_array_equal(filled, new)
 
 
-@pytest.mark.slow
+@slow
 def test_memory_is_flat_over_a_thousand_calls():
     made = learner(tfmeta.models.mlp((2,), WAYS, seed=0))
     x = np.ones([6, 2], "float32")

@@ -72,7 +72,7 @@ MODELS = {
 each_kind = pytest.mark.parametrize(
     "kind",
     [
-        kind if kind in ("functional", "subclassed") else pytest.param(kind, marks=pytest.mark.slow)
+        kind if kind == "subclassed" else pytest.param(kind, marks=pytest.mark.slow)
         for kind in MODELS
     ],
 )

@@ -1,5 +1,7 @@
 """Clusters of tasks in MAML: k = 1 is plain training, clusters count once, each has its start."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -17,14 +19,20 @@ from tfmeta.tasks.mixed import Mixed
 STEPS = 4
 
 
+@functools.cache  # A pipeline takes longer to build than its tasks.
+def drawn(first, steps, meta_batch):
+    return list(tfmeta.SixFamilies(5, 5).batches(meta_batch, first, steps))
+
+
 def batches(first=0, steps=STEPS, meta_batch=12):
-    source = tfmeta.SixFamilies(5, 5)
     dtype = keras.config.floatx()
-
-    def cast(tasks):
-        return {n: tf.cast(t, dtype) if t.dtype.is_floating else t for n, t in tasks.items()}
-
-    return source.batches(meta_batch, first, steps).map(cast)
+    stacked = {
+        name: tf.stack([tasks[name] for tasks in drawn(first, steps, meta_batch)])
+        for name in drawn(first, steps, meta_batch)[0]
+    }
+    return tf.data.Dataset.from_tensor_slices(
+        {n: tf.cast(t, dtype) if t.dtype.is_floating else t for n, t in stacked.items()}
+    )
 
 
 def maml(**arguments):
@@ -224,10 +232,13 @@ def test_a_task_goes_where_it_surprises_least(float64):
         weights, variances = weights[:4], np.exp(weights[4:])[:, 0]
         for task in range(12):
             x, y = tasks["support_x"][task], tasks["support_y"][task]
-            with tf.GradientTape() as tape:
+            with tf.GradientTape(persistent=True) as tape:
                 tape.watch(weights)
                 predictions, _ = made.model.stateless_call(weights, [], x)
-            jacobian = [np.reshape(j, [5, -1]) for j in tape.jacobian(predictions, weights)]
+            jacobian = [
+                np.reshape(j, [5, -1])
+                for j in tape.jacobian(predictions, weights, experimental_use_pfor=False)
+            ]
             covariance = np.exp(noise) * np.eye(5) + sum(
                 v * j @ j.T for v, j in zip(variances, jacobian, strict=True)
             )
