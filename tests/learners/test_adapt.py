@@ -126,6 +126,21 @@ def test_names_of_classes_are_labels():
         np.testing.assert_array_equal(one, other)
 
 
+def test_inputs_of_another_range_than_in_training_are_warned_about(tmp_path):
+    made = learner(tfmeta.models.mlp((2,), WAYS, seed=0))
+    random = np.random.default_rng(0)
+    x, y = random.uniform(size=[4, 6, 2]).astype("float32"), np.tile(LABELS, [4, 1])
+    tasks = {"support_x": x, "support_y": y, "query_x": x, "query_y": y}
+    made.adapt(255 * x[0], LABELS)  # before training nothing is usual
+    made.fit(tf.data.Dataset.from_tensors(tasks), verbose=0)
+    made.save(tmp_path / "learner.keras")
+    made = keras.models.load_model(tmp_path / "learner.keras")
+    made.adapt(2 * x[0], LABELS)
+    for scale in (255, 1 / 255):
+        with pytest.warns(UserWarning, match="x: its largest value is .* in training .* was 0.9"):
+            made.adapt(scale * x[0], LABELS)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "sentence"),
     [

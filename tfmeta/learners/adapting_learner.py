@@ -12,7 +12,7 @@ from tfmeta.inner import keras_support
 from tfmeta.inner.functional import flat_prediction, last_step
 from tfmeta.layers import check_copy, keras_copy
 from tfmeta.learners.class_names import check_class_numbers, numbered
-from tfmeta.learners.examples import as_tensors
+from tfmeta.learners.examples import as_tensors, warn_of_another_range
 from tfmeta.learners.meta_batches import is_class_number, once_checked
 from tfmeta.learners.task_learner import Adapted, TaskLearner
 
@@ -25,6 +25,8 @@ _IN_GRAPHS = (
 
 class AdaptingLearner(TaskLearner):
     """Adapts to tasks, each graph built once for tasks of a kind."""
+
+    input_size: keras.Variable
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -180,6 +182,10 @@ class AdaptingLearner(TaskLearner):
         Raises:
             ArgumentError: the examples are not of the shape that the model takes; or a class number
                 is none of its outputs.
+
+        Warns:
+            UserWarning: the largest input is over ten times what it was in training, or less than
+                a tenth of it.
         """
         y, names = numbered(y)
         task = {"support_x": x, "support_y": y, "support_weight": sample_weight}
@@ -187,6 +193,7 @@ class AdaptingLearner(TaskLearner):
         example = tf.nest.map_structure(lambda tensor: tensor[:1], task["support_x"])
         self.build_for(example)
         self._check_support_set(task)
+        warn_of_another_range(task["support_x"], float(self.input_size))
         adapted = self._adapted(
             {**task, "seed": tf.constant([seed, 0])},
             self.test_inner_steps if inner_steps is None else inner_steps,

@@ -12,6 +12,7 @@ from tfmeta.inner import model_checks
 from tfmeta.inner.functional import Probe, flat_prediction
 from tfmeta.layers import configuration
 from tfmeta.learners.adapting_learner import AdaptingLearner
+from tfmeta.learners.examples import largest
 from tfmeta.learners.meta_batch_model import example_specs
 from tfmeta.learners.meta_batches import once_checked
 from tfmeta.learners.task_learner import Adapted
@@ -121,6 +122,7 @@ class FewShotLearner(AdaptingLearner):
             outcome, gradients = self.task_gradient(functional, learned, task)
             moved = [outcome.adapted.state[index] for index in probe.moving]
             moved += self.remembered(outcome.adapted)
+            moved.append(tf.cast(largest(task["support_x"]), self.input_size.dtype))
             outputs = [outcome.query_loss, *flat_prediction(outcome.prediction)]
             weight = task.get("weight")
             if weight is None:
@@ -146,7 +148,7 @@ class FewShotLearner(AdaptingLearner):
     def statistics(self, probe: Probe) -> list[keras.Variable]:
         """The variables that are given the mean over the tasks of what each task leaves."""
         moving = [self.model.non_trainable_variables[index] for index in probe.moving]
-        return [*moving, *self.memory]
+        return [*moving, *self.memory, self.input_size]
 
     def remembered(self, adapted: Adapted) -> list[tf.Tensor]:
         """What a task leaves for the variables of `memory`; here nothing."""
@@ -191,6 +193,11 @@ class FewShotLearner(AdaptingLearner):
             self.update_rule.build([list(variables[place].shape) for place in self.adapting()])
         if not self.start.built:
             self.start.make_variables(self.shared_variables())
+        if not self.built:
+            # A task's largest input, in the mean over the tasks of the last step.
+            self.input_size = self.add_weight(
+                name="input_size", shape=(), initializer="zeros", trainable=False
+            )
         self.built = True
 
     @property
