@@ -193,7 +193,7 @@ class FewShotLearner(AdaptingLearner):
             self.update_rule.build([list(variables[place].shape) for place in self.adapting()])
         if not self.start.built:
             self.start.make_variables(self.shared_variables())
-        if not self.built:
+        if not hasattr(self, "input_size"):
             # A task's largest input, in the mean over the tasks of the last step.
             self.input_size = self.add_weight(
                 name="input_size", shape=(), initializer="zeros", trainable=False
