@@ -72,8 +72,8 @@ def _measured(folder: Path) -> dict[str, Any]:
     if FLAGS.workload == "collectives":
         return collectives(folder, _images, **turns)
     if FLAGS.workload == "adapt":
-        with program.libraries_loading():
-            from tfmeta.tools.benchmarks.adapting import adapting
+        from tfmeta.tools.benchmarks.adapting import adapting
+
         return adapting(**turns)
     if FLAGS.workload == "hierarchical_rnn":
         return hierarchical_rnn(**turns)

@@ -41,12 +41,11 @@ def main() -> None:
     runs.adopt(stored, _NAMES, changeable=_NAMES)
     runs.check_ranks("episodes")
 
-    with program.libraries_loading():
-        from tfmeta import distributed
-        from tfmeta.evaluation.few_shot import evaluate
-        from tfmeta.training import checkpoints
+    from tfmeta import distributed
+    from tfmeta.evaluation.few_shot import evaluate
+    from tfmeta.training import checkpoints
 
-        distributed.init(cycle_milliseconds=5)
+    distributed.init(cycle_milliseconds=5)
     learner = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best)
     shape = learner.model.input_shape[1:]
     images = data.Data(shape[-1] if len(shape) == 3 else None, whole=part == "all")

@@ -47,13 +47,12 @@ def main() -> None:
     runs.adopt(folder.read_flags(), _ADOPTED, changeable=_ADOPTED)
     runs.check_ranks("test_problems", "tuning_problems")
 
-    with program.libraries_loading():
-        from tfmeta import distributed
-        from tfmeta.evaluation.comparison import compare
-        from tfmeta.reports import optimizers as optimizer_report
-        from tfmeta.training import checkpoints
+    from tfmeta import distributed
+    from tfmeta.evaluation.comparison import compare
+    from tfmeta.reports import optimizers as optimizer_report
+    from tfmeta.training import checkpoints
 
-        distributed.init()
+    distributed.init()
     rule = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best).rule
     families = zip(problems.families("train"), problems.families("test"), strict=True)
     main_rank = distributed.is_main()

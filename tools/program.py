@@ -5,25 +5,21 @@ come with one sentence and no traceback. On several ranks rank 0 speaks; another
 to do so, and speaks only if it is still alive then, since it is the only one in trouble.
 """
 
-import contextlib
 import math
 import os
 import re
 import sys
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
-
-# TensorFlow reads this when it is imported: only its errors are for the user of a binary.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags, logging
 
 from tfmeta.environment.launch import wait_to_speak
 from tfmeta.errors import ArgumentError, NonFiniteError, RanksError
+from tfmeta.tools import chatter
 
 BAD_INPUT = 2
 NOT_FINITE = 3
@@ -67,28 +63,6 @@ def define_positive(name: str, default: float | None, text: str) -> None:
         lambda value: value is None or (math.isfinite(value) and value > 0),
         message="give a positive finite number.",
     )
-
-
-@contextlib.contextmanager
-def libraries_loading() -> Iterator[None]:
-    """Keeps TensorFlow's libraries quiet while they load; what they wrote is shown if that fails.
-
-    They announce oneDNN and missing GPUs on standard error before any log level applies.
-    """
-    with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except ArgumentError:
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
@@ -150,6 +124,7 @@ def _flagfile(name: str) -> str:
 
 
 def _guarded(main: Callable[[], None]) -> None:
+    chatter.keep()
     try:
         main()
     except ArgumentError as error:
@@ -163,6 +138,7 @@ def _guarded(main: Callable[[], None]) -> None:
     except Exception as error:
         problem = _of_ranks(error)
         if problem is None:
+            chatter.show()
             _end(traceback.format_exc(), 1)
         else:
             _end(str(problem), BAD_INPUT, problem.of_another)

@@ -33,18 +33,16 @@ def main() -> None:
     folder = outer_loop.folder(_NAMES, {"episodes", "validation_episodes"}, length="steps")
     runs.check_ranks("meta_batch", "episodes", "validation_episodes", "cluster_pool")
     clusters.check_few_shot(FLAGS.steps)
-    with program.libraries_loading():
-        images = data.Data()
+    images = data.Data()
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
 
-    with program.libraries_loading():
-        from tfmeta import distributed
-        from tfmeta.evaluation.few_shot import evaluate
-        from tfmeta.training import checkpoints
-        from tfmeta.training.loop import train
+    from tfmeta import distributed
+    from tfmeta.evaluation.few_shot import evaluate
+    from tfmeta.training import checkpoints
+    from tfmeta.training.loop import train
 
-        distributed.init(cycle_milliseconds=5)
+    distributed.init(cycle_milliseconds=5)
     _, source = images.source("train")
     _, validation = images.source("validation", "test")
     tested_on, test = images.source("test", "validation")

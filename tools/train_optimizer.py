@@ -54,17 +54,16 @@ def main() -> None:
     folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="meta_iterations")
     runs.check_ranks("meta_batch", "validation_problems")
     unrolls.check()
-    with program.libraries_loading():
-        from tfmeta import distributed
+    from tfmeta import distributed
 
-        # It comes first: the images of problems go to the devices that this rank is given.
-        # An unroll of clusters takes tenths of a second.
-        distributed.init(cycle_milliseconds=5 if clusters.clustered() else 1)
-        lengths = unrolls.lengths()
-        families = problems.families("train", random_scaling=FLAGS.random_scaling)
-        validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
-        validation = problems.families("validation", validated)
-        families = [unrolls.with_batches(family) for family in families]
+    # It comes first: the images of problems go to the devices that this rank is given.
+    # An unroll of clusters takes tenths of a second.
+    distributed.init(cycle_milliseconds=5 if clusters.clustered() else 1)
+    lengths = unrolls.lengths()
+    families = problems.families("train", random_scaling=FLAGS.random_scaling)
+    validated = "problem" if FLAGS.validation_problem is None else "validation_problem"
+    validation = problems.families("validation", validated)
+    families = [unrolls.with_batches(family) for family in families]
     if clusters.clustered() and FLAGS.meta_batch % len(families):
         raise ArgumentError(
             "meta_batch",
@@ -78,12 +77,11 @@ def main() -> None:
             FLAGS.target_accuracy,
             f"no problem of --{validated} has an accuracy; leave it out.",
         )
-    with program.libraries_loading():
-        from tfmeta.learners.optimizer import OptimizerLearner
-        from tfmeta.learners.truncated_training import one_for_each
-        from tfmeta.training import checkpoints
-        from tfmeta.training.loop import train
-        from tfmeta.training.optimizers import OptimizerTrainer, reached
+    from tfmeta.learners.optimizer import OptimizerLearner
+    from tfmeta.learners.truncated_training import one_for_each
+    from tfmeta.training import checkpoints
+    from tfmeta.training.loop import train
+    from tfmeta.training.optimizers import OptimizerTrainer, reached
 
     learner = OptimizerLearner(
         rules.rule(OPTIMIZERS),
