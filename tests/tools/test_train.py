@@ -23,11 +23,18 @@ def results_of(result):
 
 def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, small, tmp_path):
     folder = tmp_path / "run"
-    results = results_of(run(TRAIN, *small, f"--output_dir={folder}"))
+    ended = run(TRAIN, *small, f"--output_dir={folder}")
+    results = results_of(ended)
     assert results.keys() >= KEYS | {"accuracy", "accuracy_before"}
     assert results["steps"] == 4 and results["ranks"] == 1
     assert json.loads((folder / "results.json").read_text()) == results
-    assert [row["step"] for row in map(json.loads, (folder / "metrics.jsonl").open())] == [4]
+    (row,) = map(json.loads, (folder / "metrics.jsonl").open())
+    # Eight or more questions, a fifth of which chance answers: no fraction is as large.
+    assert row["step"] == 4 and row["training"]["accuracy"] > 1
+    found = f"accuracy {row['validation']['accuracy']:.1f} +- {row['validation']['ci95']:.1f} %"
+    assert f"step 4: validation {found}\n" in ended.stdout
+    assert ended.stderr == ""
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     with Image.open(folder / "report.png") as picture:
         assert picture.format == "PNG"
     assert sorted(p.name for p in folder.glob("checkpoints/*")) == [

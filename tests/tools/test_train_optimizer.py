@@ -45,6 +45,7 @@ def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags):
     best = min(row["validation"]["log_ratio"] for row in rows)
     assert results["log_ratio"] == pytest.approx(best, rel=1e-6)
     names = sorted(path.name for path in folder.rglob("*") if path.is_file())
+    assert names.pop(1).startswith("events.out.tfevents.")
     assert names == sorted(
         ["best.keras", "flags.txt", "metrics.jsonl", "results.json"]
         + [f"step_{step:08d}.keras" for step in (160, 180, 200)]

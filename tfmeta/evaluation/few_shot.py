@@ -10,6 +10,7 @@ from tfmeta import distributed
 from tfmeta.distributed import chunks, share
 from tfmeta.errors import ArgumentError
 from tfmeta.evaluation.statistics import interval95
+from tfmeta.evaluation.units import in_unit
 from tfmeta.tasks.source import TaskSource
 
 # How the query set was shown to a network whose normalizations depend on the batch.
@@ -59,7 +60,7 @@ class Evaluation:
         return results
 
     def _mean(self, name):
-        values = self.measured[name] * (100.0 if "accuracy" in name else 1.0)
+        values = in_unit(name, self.measured[name])
         return values.mean(axis=0), interval95(values)
 
     def sentence(self) -> str:

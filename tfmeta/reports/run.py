@@ -75,7 +75,7 @@ def _draw_curves(figure: FigureBase, rows: Rows, results: Mapping[str, Any]) -> 
 def _draw_learning(axes: Axes, rows: Rows, measure: str) -> None:
     steps = np.array([row["step"] for row in rows])
     if measure == "accuracy":
-        training = np.array([100 * row["training"]["accuracy"] for row in rows])
+        training = np.array([row["training"]["accuracy"] for row in rows])
     else:
         training = np.array([row["training"]["loss"] for row in rows])
     # A validation in which a task diverged leaves a gap.

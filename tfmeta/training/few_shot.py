@@ -4,6 +4,7 @@ import keras
 
 from tfmeta import distributed
 from tfmeta.evaluation.few_shot import Evaluator
+from tfmeta.evaluation.units import in_unit, written
 from tfmeta.tasks.source import TaskSource
 from tfmeta.training.loop import Progress, Trainer
 
@@ -29,6 +30,7 @@ class FewShotTrainer(Trainer):
     ):
         self.learner = learner
         self.source = source
+        self.validation = validation
         self.meta_batch = meta_batch
         self.validation_episodes = validation_episodes
         self.evaluator = Evaluator(learner, validation, learner.test_inner_steps)
@@ -42,13 +44,26 @@ class FewShotTrainer(Trainer):
             callbacks=[_Steps(step, progress)],
             verbose=0,
         ).history
-        return {name: float(values[-1]) for name, values in history.items()}
+        return {name: in_unit(name, float(values[-1])) for name, values in history.items()}
 
     def validate(self):
         return self.evaluator(self.validation_episodes).results()
 
     def merit(self, validation):
         return validation["accuracy"] if "accuracy" in validation else -validation["mse"]
+
+    def headline(self, validation):
+        name = "accuracy" if "accuracy" in validation else "mse"
+        return written(name, validation[name], validation["ci95"])
+
+    def images(self):
+        if len(self.validation.spec.x.shape) != 3:
+            return {}
+        (task,) = self.validation.batches(1, steps=1)
+        return {
+            f"a validation task/{part}": task[f"{part}_x"][0].numpy()
+            for part in ("support", "query")
+        }
 
 
 class _Steps(keras.callbacks.Callback):

@@ -2,17 +2,17 @@
 
 import abc
 import math
-import sys
 import time
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tqdm
 
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError, NonFiniteError
 from tfmeta.training import checkpoints
+from tfmeta.training.bar import Bar
+from tfmeta.training.events import Events
 from tfmeta.training.run_folder import RunFolder
 
 
@@ -62,6 +62,14 @@ class Trainer(abc.ABC):
     def merit(self, validation: dict[str, Any]) -> float:
         """The greater, the better, of what `validate` gave."""
 
+    @abc.abstractmethod
+    def headline(self, validation: dict[str, Any]) -> str:
+        """What to tell a person of what `validate` gave."""
+
+    def images(self) -> dict[str, np.ndarray]:
+        """Images of some tasks by name, see `Events`."""
+        return {}
+
 
 def train(
     trainer: Trainer, folder: RunFolder, *, steps: int, validate_every: int, resume: bool = False
@@ -86,6 +94,9 @@ def train(
     step, rows = _resume(learner, folder, saved) if resume else (0, [])
     seconds = rows[-1]["seconds"] if rows else 0.0
     progress = Progress(step, steps, trainer.meta_batch)
+    events = None
+    if distributed.is_main():
+        events = Events(folder.path, rows, folder.read_flags(), trainer.images())
     while step < steps:
         count = min(validate_every - step % validate_every, steps - step)
         before = time.monotonic()
@@ -97,12 +108,14 @@ def train(
         # would make every loss from here on so, and are not saved.
         if not all(np.isfinite(weight).all() for weight in learner.get_weights()):
             raise NonFiniteError(step, math.nan)
-        if distributed.is_main():
+        progress.bar.tell(f"step {step}: validation {trainer.headline(validation)}")
+        if events:
             row = {"step": step, "seconds": seconds, "training": trained, "validation": validation}
             rows = [*rows, row]
             if _is_best(rows, trainer):
                 saved.save_best(learner)
             folder.write_metrics(rows)
+            events.write(row)
             saved.save(learner, step)
     progress.close()
     return Training(rows, time.monotonic() - started, progress.tasks_per_second())
@@ -135,21 +148,14 @@ def _is_best(rows, trainer):
 
 
 class Progress:
-    """Rank 0's progress bar; stops every rank at a meta-loss that is not finite."""
+    """Tells how far a training is, and stops every rank at a meta-loss that is not finite."""
 
     def __init__(self, first_step: int, steps: int, meta_batch: int):
         self.meta_batch = meta_batch
         self.seconds = 0.0
         self.steps = 0
         self.last: float | None = None
-        self.bar = tqdm.tqdm(
-            total=steps * meta_batch,
-            initial=first_step * meta_batch,
-            unit=" tasks",
-            disable=not distributed.is_main(),
-            file=sys.stderr,
-            mininterval=0.5,
-        )
+        self.bar = Bar(first_step, steps, meta_batch)
 
     def pause(self) -> None:
         """Leaves what comes before the end of the next step out of the tasks per second."""
@@ -170,10 +176,7 @@ class Progress:
             self.seconds += now - self.last
             self.steps += 1
         self.last = now
-        self.bar.set_postfix(
-            {name: f"{float(value):.3f}" for name, value in logs.items()}, refresh=False
-        )
-        self.bar.update(self.meta_batch)
+        self.bar.update(logs)
 
     def tasks_per_second(self) -> float | None:
         return self.steps * self.meta_batch / self.seconds if self.seconds else None

@@ -8,6 +8,7 @@ import numpy as np
 from tfmeta import distributed
 from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.evaluation.statistics import first_lasting, interval95
+from tfmeta.evaluation.units import written
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems.base import ProblemFamily
@@ -105,6 +106,12 @@ class OptimizerTrainer(Trainer):
 
     def merit(self, validation):
         return validation["accuracy"] if self.by_accuracy else -validation["log_ratio"]
+
+    def headline(self, validation):
+        ends = [written("log_ratio", validation["log_ratio"], validation["ci95"])]
+        if "accuracy" in validation:
+            ends.append(written("accuracy", validation["accuracy"]))
+        return ", ".join(ends)
 
 
 def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float] | None:

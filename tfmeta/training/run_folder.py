@@ -13,8 +13,8 @@ class RunFolder:
     """An output folder; rank 0 alone may write to it.
 
     It holds `flags.txt` (a flagfile that makes the run again), `metrics.jsonl` (one line for each
-    validation), `checkpoints/`, `results.json` and `report.png`; and `clusters.png` where tasks are
-    clustered.
+    validation), the same for TensorBoard in an event file, `checkpoints/`, `results.json` and
+    `report.png`; and `clusters.png` where tasks are clustered.
 
     Args:
         path: the folder; made when the first file is written.
