@@ -99,6 +99,23 @@ def test_the_head_may_lie_in_a_model_within():
     assert tfmeta.ANIL(model, head=["inner_head"]).adapting() == [2, 3]
 
 
+def test_what_lies_before_the_head_is_differentiated_once():
+    """Keras's batch normalization has right first derivatives, and wrong second ones."""
+    model = keras.Sequential(
+        [
+            keras.Input([INPUTS]),
+            keras.layers.Dense(FEATURES, name="body"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1, name="head"),
+        ]
+    )
+    learner = tfmeta.ANIL(model, ALPHA, inner_steps=2)
+    learner.compile("sgd", loss="mse")
+    assert max(tfmeta.check_meta_gradient(learner, regression()).values()) < 1e-6
+    with pytest.raises(tfmeta.ArgumentError, match="BatchNormalization.* a gradient is stopped"):
+        tfmeta.ANIL(model, head=["body"])
+
+
 def test_a_layer_that_is_not_there_is_refused():
     with pytest.raises(tfmeta.ArgumentError, match="head=neck: the layers with .* are body, head"):
         tfmeta.ANIL(network(), head=["neck"])

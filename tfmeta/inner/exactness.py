@@ -72,13 +72,20 @@ class _Stop(NamedTuple):
         return self.kind == self.operation.type == "StopGradient"
 
 
-def find_fault(model: keras.Model, spec: Any, seen: Callable[[traced.Call], None]) -> Fault | None:
+def find_fault(
+    model: keras.Model,
+    spec: Any,
+    seen: Callable[[traced.Call], None],
+    adapting: Sequence[int] | None = None,
+) -> Fault | None:
     """Looks for what would make second derivatives through a model wrong, in training.
 
     Args:
         model: a built model.
         spec: `tf.TensorSpec` of its inputs, nested as the model nests them.
         seen: is given the call of the model, in its graph, before derivatives are taken.
+        adapting: the trainable variables, by their index, that inner steps move: second derivatives
+            are those in one of them and in any other. None for all.
     """
     calls: list[traced.Call] = []
     plain: list[_Stop] = []
@@ -89,7 +96,8 @@ def find_fault(model: keras.Model, spec: Any, seen: Callable[[traced.Call], None
         calls.append(call)
         loss = _loss(calls[0])
         first = tf.gradients(loss, weights)
-        slope = _along_a_direction(first, weights)
+        places = range(len(weights)) if adapting is None else adapting
+        slope = _along_a_direction([first[p] for p in places], [weights[p] for p in places])
         if slope is None:
             return []
         between = _depending_on(weights)

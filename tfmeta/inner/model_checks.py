@@ -1,6 +1,7 @@
 """Whether a Keras model can be meta-learned, and if not, the sentence that says why."""
 
 import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,8 +12,8 @@ from tfmeta.inner import exactness, habits, traced
 from tfmeta.inner.exactness import Fault
 from tfmeta.layers import exact_twin, with_exact_normalization
 
-# What has been found right already: for each model, whether for second derivatives, and which
-# layers were trainable then.
+# What has been found right already: for each model, whether for second derivatives, of which
+# variables, and which layers were trainable then.
 _passed: weakref.WeakKeyDictionary[keras.Model, set] = weakref.WeakKeyDictionary()
 
 
@@ -21,6 +22,7 @@ def check(
     second_order: bool,
     spec: Any = None,
     instead: str = "or set first_order=True",
+    adapting: Callable[[], Sequence[int]] | None = None,
 ) -> None:
     """Refuses a model that cannot be meta-learned, or whose meta-gradient would be wrong.
 
@@ -33,6 +35,8 @@ def check(
         spec: `tf.TensorSpec` of its inputs, nested as the model nests them; by default those that
             the model says itself.
         instead: what else can be done where second derivatives are not exact.
+        adapting: gives the trainable variables, by their index, that inner steps move; by default
+            all.
 
     Raises:
         ArgumentError: it is no model of Keras 3, has nothing to train, computes in float16, has a
@@ -53,11 +57,12 @@ def check(
     if not model.trainable_variables:
         raise ArgumentError("model", model.name, "it has no trainable weights; unfreeze some.")
     spec = _inputs(model) if spec is None else spec
-    key = second_order, tuple(layer.trainable for layer in model._flatten_layers())
+    places = tuple(adapting()) if adapting else None
+    key = second_order, places, tuple(layer.trainable for layer in model._flatten_layers())
     passed = _passed.setdefault(model, set())
     if spec is None or key in passed:
         return
-    _look(model, second_order, spec, instead)
+    _look(model, second_order, spec, instead, places)
     passed.add(key)
 
 
@@ -71,14 +76,14 @@ def _check_kind(model: Any) -> None:
     raise ArgumentError("model", f"{kind.__module__}.{kind.__name__}", problem)
 
 
-def _look(model, second_order, spec, instead) -> None:
+def _look(model, second_order, spec, instead, adapting) -> None:
     """Calls the model in a graph and says what is wrong with it."""
 
     def seen(call):
         habits.check(model, call)
 
     if second_order:
-        fault = exactness.find_fault(model, spec, seen)
+        fault = exactness.find_fault(model, spec, seen, adapting)
         if fault is not None:
             raise ArgumentError("model", model.name, _sentence(model, fault, instead))
     else:

@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfmeta import distributed, engine
 from tfmeta.checks import check_count
 from tfmeta.engine import TaskResult, Tasks
-from tfmeta.inner import model_checks
 from tfmeta.inner.functional import Probe, flat_prediction
 from tfmeta.layers import configuration
 from tfmeta.learners.adapting_learner import AdaptingLearner
@@ -86,8 +85,8 @@ class FewShotLearner(AdaptingLearner):
         self.first_order = bool(first_order)
         self.vectorized = bool(vectorized)
         self.inner_learning_rate = check_rate("inner_learning_rate", inner_learning_rate)
-        model_checks.check(model, second_order=not self.first_order)
         self.model = model
+        self.check_model()
         self.update_rule = update_rule or self.default_rule()
         self.start = start or Shared()
         self.start.check(self.update_rule)
@@ -115,7 +114,7 @@ class FewShotLearner(AdaptingLearner):
         """
         functional, learned = self.functional(), self.learned()
         examples = example_specs(tasks["query_x"])
-        model_checks.check(self.model, not self.first_order, examples)
+        self.check_model(examples)
         probe = functional.probe(examples)
 
         def task_gradient(task):

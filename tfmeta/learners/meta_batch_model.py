@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
-from tfmeta.inner import model_checks
 from tfmeta.inner.compiled_loss import examples_like, zeros_like
 from tfmeta.inner.functional import FunctionalModel, map_prediction, masked, masks_of
 from tfmeta.learners import rank_agreement
@@ -52,6 +51,10 @@ class MetaBatchModel(keras.Model, abc.ABC):
         """The model as a pure function, with the compiled loss."""
 
     @abc.abstractmethod
+    def check_model(self) -> None:
+        """Refuses a model that cannot be meta-learned."""
+
+    @abc.abstractmethod
     def build_parts(self) -> None:
         """Builds what depends on the shapes of the model's variables."""
 
@@ -76,7 +79,7 @@ class MetaBatchModel(keras.Model, abc.ABC):
             return
         if not self.model.built:
             self.model(tf.nest.map_structure(zeros_like, x))
-            model_checks.check(self.model, second_order=not self.first_order)
+            self.check_model()
         self.build_parts()
 
     def fit(self, x=None, **kwargs):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfmeta import engine, layers
 from tfmeta.errors import ArgumentError
+from tfmeta.inner import model_checks
 from tfmeta.inner.compiled_loss import CompiledLoss
 from tfmeta.inner.functional import Examples, FunctionalModel, Probe, State
 from tfmeta.inner.loop import Inner, trajectory
@@ -103,6 +104,10 @@ class TaskLearner(MetaBatchModel):
     def adapting(self) -> list[int]:
         """Which trainable variables of the model the inner steps move, by their index; here all."""
         return list(range(len(self.model.trainable_variables)))
+
+    def check_model(self, spec: Any = None) -> None:
+        """Refuses a model that cannot be meta-learned, see `model_checks.check`."""
+        model_checks.check(self.model, not self.first_order, spec, adapting=self.adapting)
 
     def adapt_task(
         self, functional: FunctionalModel, meta: Meta, task: Any, steps: int
