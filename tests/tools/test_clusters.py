@@ -19,39 +19,39 @@ def results_of(result):
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def test_clustered_regression(run, tmp_path):
+def test_clustered_regression(forked, tmp_path):
     """With a picture and a table of the clusters; evaluated as it was."""
-    results = results_of(run(TOOLS / "train.py", *REGRESSION, f"--output_dir={tmp_path}/whole"))
+    results = results_of(forked(TOOLS / "train.py", *REGRESSION, f"--output_dir={tmp_path}/whole"))
     assert 1 <= results["clusters"] <= 3
     assert np.shape(results["cluster_table"])[0] == len(results["families"]) == 6
     assert np.sum(results["cluster_table"]) == 30
     assert -1 <= results["adjusted_rand_index"] <= 1
     assert (tmp_path / "whole" / "clusters.png").exists()
-    evaluated = results_of(run(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/whole"))
+    evaluated = results_of(forked(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/whole"))
     assert evaluated["mse_by_step"] == pytest.approx(results["mse_by_step"], rel=1e-5)
 
 
 @pytest.mark.slow
-def test_a_run_stopped_right_before_clusters_are_formed_anew(run, tmp_path):
+def test_a_run_stopped_right_before_clusters_are_formed_anew(forked, tmp_path):
     half = [*REGRESSION, "--steps=5", "--validate_every=5", f"--output_dir={tmp_path}/half"]
-    results_of(run(TOOLS / "train.py", *half))
+    results_of(forked(TOOLS / "train.py", *half))
     again = ["--resume", "--steps=6", f"--output_dir={tmp_path}/half"]
-    resumed = results_of(run(TOOLS / "train.py", *again))
+    resumed = results_of(forked(TOOLS / "train.py", *again))
     straight = [*REGRESSION, "--validate_every=5", f"--output_dir={tmp_path}/straight"]
-    expected = results_of(run(TOOLS / "train.py", *straight))
+    expected = results_of(forked(TOOLS / "train.py", *straight))
     assert resumed["mse_by_step"] == pytest.approx(expected["mse_by_step"], rel=1e-5)
 
 
-def test_mixed_images(run, characters, tmp_path):
+def test_mixed_images(forked, characters, tmp_path):
     """Gray and colored images of two sizes; clusters by their data set."""
     colors = np.random.default_rng(0).integers(0, 256, [40, 6, 20, 20, 3], np.uint8)
     np.savez(tmp_path / "colors.npz", images=colors)
     flags = [f"--dataset={characters}+npz:{tmp_path}/colors.npz", "--image_size=16"]
     flags += ["--filters=4", "--queries=2", "--meta_batch=4", *SHORT]
     flags += ["--clustering=label", "--num_clusters=2", "--cluster_pool=30"]
-    results = results_of(run(TOOLS / "train.py", *flags, f"--output_dir={tmp_path}/run"))
+    results = results_of(forked(TOOLS / "train.py", *flags, f"--output_dir={tmp_path}/run"))
     assert results["adjusted_rand_index"] == 1.0
-    evaluated = results_of(run(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/run"))
+    evaluated = results_of(forked(TOOLS / "evaluate.py", f"--output_dir={tmp_path}/run"))
     assert evaluated["accuracy"] == pytest.approx(results["accuracy"])
 
 

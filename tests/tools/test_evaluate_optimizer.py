@@ -23,19 +23,19 @@ def results_of(result):
 
 
 @pytest.fixture(scope="module")
-def folder(run, small_problems, tmp_path_factory):
+def folder(forked, small_problems, tmp_path_factory):
     """The output folder of a training."""
     folder = tmp_path_factory.mktemp("runs") / "lstm"
-    result = run(TRAIN, *small_problems, f"--output_dir={folder}")
+    result = forked(TRAIN, *small_problems, f"--output_dir={folder}")
     assert result.returncode == 0, result.stderr
     return folder
 
 
-def test_results_and_picture_of_images(run, folder, characters):
+def test_results_and_picture_of_images(forked, folder, characters):
     """Of another type of problem than the rule was trained on."""
     flags = ["--problem=image_network", f"--dataset={characters}", "--image_size=16"]
     flags += ["--problem_steps=2", "--test_problems=3", "--tuning_problems=2"]
-    evaluated = run(EVALUATE, *flags, f"--output_dir={folder}")
+    evaluated = forked(EVALUATE, *flags, f"--output_dir={folder}")
     results = results_of(evaluated)
     assert evaluated.stderr == ""
     assert json.loads((folder / "optimizers.json").read_text()) == results

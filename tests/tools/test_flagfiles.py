@@ -36,7 +36,7 @@ def names(paths):
 
 
 @pytest.mark.parametrize("name", names(path for path in FLAGFILES if path not in OF_OPTIMIZERS))
-def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
+def test_flagfile_runs_three_steps(forked, images_in_parts, name, tmp_path):
     """From another folder, by its name; images and network smaller than the paper's."""
     flags = ["--steps=3", "--validate_every=3", "--validation_episodes=2", "--episodes=2"]
     if "clustered" in name:
@@ -45,7 +45,7 @@ def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
         sets = f"{images_in_parts}+{images_in_parts}" if "mixed" in name else images_in_parts
         flags += [f"--dataset={sets}", "--image_size=16", "--filters=4", "--queries=1"]
         flags += ["--split=seeded", "--meta_batch=2"]
-    result = run(
+    result = forked(
         TOOLS / "train.py", f"--flagfile={name}", *flags, f"--output_dir={tmp_path}/r", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
@@ -53,12 +53,12 @@ def test_flagfile_runs_three_steps(run, images_in_parts, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", names(OF_OPTIMIZERS))
-def test_flagfile_runs_three_meta_iterations(run, images_in_parts, name, tmp_path):
+def test_flagfile_runs_three_meta_iterations(forked, images_in_parts, name, tmp_path):
     """Shorter unrolls of fewer problems than the paper's, and smaller images."""
     flags = ["--meta_iterations=3", "--validate_every=3", "--meta_batch=2"]
     flags += ["--validation_problems=2", "--unroll_lengths=fixed", "--problem_steps=4"]
     flags += ["--unroll=2", f"--dataset={images_in_parts}", "--image_size=16", "--split=seeded"]
-    result = run(
+    result = forked(
         TOOLS / "train_optimizer.py",
         f"--flagfile={name}",
         *flags,

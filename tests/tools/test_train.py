@@ -21,7 +21,7 @@ def results_of(result):
     return json.loads(re.sub(r"^\[0\]<stdout>:", "", line))
 
 
-def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, small, tmp_path):
+def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, forked, small, tmp_path):
     folder = tmp_path / "run"
     ended = run(TRAIN, *small, f"--output_dir={folder}")
     results = results_of(ended)
@@ -49,30 +49,32 @@ def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, small, tmp_pa
     assert results_of(run(TRAIN, *flags))["loss"] == results["loss"]
 
     # The same tasks, evaluated from the checkpoint.
-    evaluated = results_of(run(EVALUATE, f"--output_dir={folder}"))
+    evaluated = results_of(forked(EVALUATE, f"--output_dir={folder}"))
     assert evaluated.keys() >= KEYS | {"accuracy", "accuracy_before"}
     assert evaluated["accuracy_by_step"] == results["accuracy_by_step"]
     assert evaluated["loss"] == pytest.approx(results["loss"], rel=1e-6)
 
 
-def test_regression(run, tmp_path):
+def test_regression(forked, tmp_path):
     folder = tmp_path / "run"
     flags = ["--steps=30", "--validate_every=30", "--validation_episodes=8", "--episodes=20"]
-    results = results_of(run(TRAIN, "--flagfile=sinusoid_5shot", *flags, f"--output_dir={folder}"))
+    results = results_of(
+        forked(TRAIN, "--flagfile=sinusoid_5shot", *flags, f"--output_dir={folder}")
+    )
     assert results.keys() >= KEYS | {"mse", "mse_before"}
-    evaluated = results_of(run(EVALUATE, f"--output_dir={folder}", "--test_inner_steps=2"))
+    evaluated = results_of(forked(EVALUATE, f"--output_dir={folder}", "--test_inner_steps=2"))
     assert len(evaluated["mse_by_step"]) == 3
     assert evaluated["mse_by_step"] == pytest.approx(results["mse_by_step"][:3], rel=1e-5)
 
 
 def test_divergence_stops_with_the_step_and_keeps_the_last_good_checkpoint(
-    run, weights_of, tmp_path
+    forked, weights_of, tmp_path
 ):
     """An outer rate that soon drives the weights of a linear network out of range."""
     folder = tmp_path / "run"
     flags = ["--dataset=sinusoid", "--inner_learning_rate=10", "--outer_learning_rate=1e9"]
     flags += ["--steps=200", "--validate_every=1", "--validation_episodes=4", "--stacked"]
-    result = run(TRAIN, *flags, f"--output_dir={folder}")
+    result = forked(TRAIN, *flags, f"--output_dir={folder}")
     assert result.returncode == 3, result.stderr
     assert "Traceback" not in result.stderr
     step = int(re.search(r"at step (\d+)", result.stderr)[1])

@@ -110,9 +110,9 @@ def test_published_training_of_the_hierarchical_rnn(run, small_problems, tmp_pat
     assert np.isfinite(results["log_ratio"])
 
 
-def test_networks_on_images_with_a_target(run, small_problems, characters, tmp_path):
+def test_networks_on_images_with_a_target(forked, small_problems, characters, tmp_path):
     results = results_of(
-        run(
+        forked(
             TRAIN,
             *small_problems,
             "--problem=image_network",
@@ -129,11 +129,11 @@ def test_networks_on_images_with_a_target(run, small_problems, characters, tmp_p
 
 
 def test_divergence_stops_with_the_meta_iteration_and_keeps_the_last_good_checkpoint(
-    run, small_problems, weights_of, tmp_path
+    forked, small_problems, weights_of, tmp_path
 ):
     folder = tmp_path / "run"
     flags = [*small_problems, "--meta_iterations=200", "--validate_every=1"]
-    result = run(TRAIN, *flags, "--outer_learning_rate=1e30", f"--output_dir={folder}")
+    result = forked(TRAIN, *flags, "--outer_learning_rate=1e30", f"--output_dir={folder}")
     assert result.returncode == 3, result.stderr
     assert "Traceback" not in result.stderr
     step = int(re.search(r"at step (\d+)", result.stderr)[1])
