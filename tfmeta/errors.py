@@ -27,6 +27,10 @@ class ArgumentError(ValueError):
         return f"{self.argument}={self.value}: {self.problem}"
 
 
+class DataWarning(UserWarning):
+    """What the user should know of the data, and can change; the same on every rank."""
+
+
 class RanksError(RuntimeError):
     """Ranks that do not do the same, or of which one has ended.
 

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,8 +18,8 @@ from types import ModuleType
 
 from absl import app, flags, logging
 
-from tfmeta.environment.launch import wait_to_speak
-from tfmeta.errors import ArgumentError, NonFiniteError, RanksError
+from tfmeta.environment.launch import launched_rank, wait_to_speak
+from tfmeta.errors import ArgumentError, DataWarning, NonFiniteError, RanksError
 from tfmeta.tools import chatter
 
 BAD_INPUT = 2
@@ -42,6 +43,7 @@ def start(main: Callable[[], None], onednn: bool = False) -> None:
     _help_shows(sys.modules[main.__module__])
     # Libraries tell through absl what they are about to try; warnings still show.
     flags.FLAGS.set_default("verbosity", logging.WARNING)
+    warnings.showwarning = _warned
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 
@@ -63,6 +65,15 @@ def define_positive(name: str, default: float | None, text: str) -> None:
         lambda value: value is None or (math.isfinite(value) and value > 0),
         message="give a positive finite number.",
     )
+
+
+def _warned(message, category, filename, lineno, file=None, line=None) -> None:
+    """Shows a warning; one of the data as a sentence, on rank 0."""
+    if not issubclass(category, DataWarning):
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        print(text, end="", file=file or sys.stderr)
+    elif launched_rank() == 0:
+        print(message, file=sys.stderr, flush=True)
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:

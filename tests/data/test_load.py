@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfmeta.data.glyphs import glyphs
-from tfmeta.data.load import load_image_classes
+from tfmeta.data.load import joined, load_image_classes
 from tfmeta.errors import ArgumentError
 
 
@@ -36,6 +36,19 @@ def test_unknown_data_sets(dataset):
         load_image_classes(dataset)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["glyphs"],
+        ["folder:a+b/glyphs", "npz:c + d.npz", "glyphs", "tfds:omniglot"],
+        ["folder:+", "glyphs", "glyphs"],
+        ["no_set+folder/b"],
+    ],
+)
+def test_a_plus_joins_data_sets_and_may_be_in_their_paths(names):
+    assert joined("+".join(names)) == names
+
+
 @pytest.mark.parametrize("arguments", [{"image_size": 0}, {"channels": 2}])
 def test_sizes_and_channels_that_cannot_be(arguments):
     ((name, value),) = arguments.items()
@@ -47,7 +60,7 @@ def test_sizes_and_channels_that_cannot_be(arguments):
 def test_wrong_input_is_reported_without_loading_tensorflow():
     program = (
         "import sys\n"
-        "from tfmeta.data.load import load_image_classes\n"
+        "from tfmeta.data.load import joined, load_image_classes\n"
         "from tfmeta.data.splits import split_classes\n"
         "try:\n"
         "    load_image_classes('npz:none.npz')\n"

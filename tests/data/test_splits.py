@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,40 @@ def test_listed_split(tmp_path):
         "train": ["b", "d"],
         "validation": ["a"],
     }
+
+
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [
+        *(("Train.txt", "train"), ("training.TXT", "train"), ("valid.txt", "validation")),
+        *(("dev.txt", "validation"), ("Testing.txt", "test"), ("eval.txt", "test")),
+    ],
+)
+def test_lists_go_by_the_usual_names_of_parts(tmp_path, file, part):
+    (tmp_path / file).write_text("a\n")
+    (tmp_path / "notes.txt").write_text("no list\n")
+    assert names_of(split_classes(named("ab"), str(tmp_path))) == {part: ["a"]}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lists_of_any_encoding_and_form(tmp_path, form, encoding, end):
+    """Such as Windows and macOS write, for folders of the other form."""
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    data = named([unicodedata.normalize(form, name) for name in ("thé au lait", "x+y", "café")])
+    lines = [unicodedata.normalize(other, name) for name in ("café", "x+y", "")]
+    if encoding == "latin-1":
+        lines = [unicodedata.normalize("NFC", line) for line in lines]
+    (tmp_path / "train.txt").write_bytes(end.join(lines).encode(encoding))
+    assert [len(part) for part in split_classes(data, str(tmp_path)).values()] == [2]
+
+
+def test_a_folder_of_lists_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    (tmp_path / "my + lists").mkdir()
+    (tmp_path / "my + lists" / "test.txt").write_text("b\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert names_of(split_classes(named("ab"), "~/my + lists")) == {"test": ["b"]}
 
 
 def refused(data, split, problem):

@@ -129,3 +129,9 @@ def test_validation_in_which_a_task_diverged_leaves_a_gap(tmp_path):
     results = result("mse", 3)
     results["mse_by_step"][2] = float("inf")
     assert looks_right(drawn(tmp_path, diverged, results))
+
+
+@pytest.mark.parametrize("title", [r"MAML on folder:$\frac$", "MAML on folder:caf\udce9"])
+def test_titles_with_paths_of_any_kind(tmp_path, title):
+    """Dollar signs, which begin formulas, and names that are no UTF-8."""
+    assert looks_right(drawn(tmp_path, rows(1, "mse"), result("mse", 3), title=title))

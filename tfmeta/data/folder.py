@@ -1,41 +1,40 @@
 """Image classes from a folder, in which every directory with images is a class."""
 
+import collections
 import concurrent.futures
 import os
-from collections import defaultdict
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from tfmeta.data import pictures
+from tfmeta.data.files_below import files_below
 from tfmeta.data.image_classes import ImageClasses, merged
 from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
-from tfmeta.errors import ArgumentError
+from tfmeta.data.names import part_named, readable
+from tfmeta.errors import ArgumentError, DataWarning
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_A_CLASS = "put the images of each class into a directory of its own."
 
-# Names of top folders that are splits. The last two are those of the Omniglot archives.
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "validation": "validation",
-    "test": "test",
-    "images_background": "train",
-    "images_evaluation": "test",
-}
+
+class _File(NamedTuple):
+    folders: tuple[str, ...]  # on the way to it
+    path: str
 
 
 @loader("PATH")
 def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     """Reads image classes, sorted by name, from a folder.
 
-    Every directory with PNG, JPEG, BMP or GIF files in it is a class. Its name is its path below
-    the folder, such as "Greek/character01". Images are in the order of their file names. Hidden
-    files and files of other kinds are ignored.
+    Every directory with images in it is a class. Its name is its path below the folder, such as
+    "Greek/character01". Images are in the order of their file names. An image is what Pillow
+    decodes, whatever its suffix; a warning counts the files that are none.
 
-    If all folders at the top have names of splits, they are the split and not part of class names.
-    These names are train, val or validation, and test, or those of the Omniglot archives,
-    images_background and images_evaluation. A single folder at the top, as in many archives, is not
-    part of class names either.
+    If all folders with images at the top have names of parts of a split, such as "train" and
+    "valid", they are the split and not part of class names. A single folder at the top, as in many
+    archives, is not part of class names either. See docs/images.md.
 
     Args:
         path: the folder.
@@ -46,61 +45,114 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
             `image_size`, if it is None and sizes differ.
     """
     value = f"folder:{path}"
+    path = os.path.expanduser(path)
     if not os.path.isdir(path):
         found = "this is a file" if os.path.exists(path) else "there is no such folder"
         raise ArgumentError("dataset", value, f"{found}; give the path of a folder of images.")
-    files: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for split, top in _tops(path):
-        for folder, folders, names in os.walk(top, followlinks=True):
-            folders[:] = (name for name in folders if not name.startswith("."))
-            images = [os.path.join(folder, name) for name in sorted(names) if _is_image(name)]
-            if images and folder == top:
-                raise ArgumentError(
-                    "dataset",
-                    value,
-                    f"the image '{images[0]}' belongs to no class; put the images of each class "
-                    "into a directory of its own.",
-                )
-            if images:
-                files[os.path.relpath(folder, top).replace(os.sep, "/"), split] = images
-    if not files:
+    try:
+        files = [_File(folders, file) for folders, file in files_below(path)]
+    except OSError as error:
+        raise ArgumentError(
+            "dataset", value, f"'{error.filename}' cannot be read ({error.strerror}); open it."
+        ) from None
+    images, others, pixels = [], [], []
+    for file, image in zip(files, _read(files, options.image_size, value), strict=True):
+        if image is None:
+            others.append(file)
+        else:
+            images.append(file)
+            pixels.append(image)
+    if others:
+        warnings.warn(_left_out(others, value), DataWarning, stacklevel=2)
+    if not images:
+        raise ArgumentError(
+            "dataset", value, f"there is no image in any directory of it; {_A_CLASS}"
+        )
+    return merged(pictures.stack(pixels, options.channels), _labels(images, value))
+
+
+def _read(files: Sequence[_File], image_size: int | None, value: str) -> list[np.ndarray | None]:
+    """The pixels of each file, None for a file that is no image."""
+
+    def read(file: _File) -> np.ndarray | pictures.UnreadableError:
+        try:
+            return pictures.resize(pictures.decode(file.path), image_size)
+        except pictures.UnreadableError as error:
+            return error
+
+    with warnings.catch_warnings():
+        # Pillow's, of what viewers take as it is, such as very large images.
+        warnings.filterwarnings("ignore", module="PIL")
+        # Pillow releases Python's global lock while it decodes and resizes.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            found = list(pool.map(read, files))
+    pixels: list[np.ndarray | None] = []
+    damaged = []
+    for file, image in zip(files, found, strict=True):
+        pixels.append(image if isinstance(image, np.ndarray) else None)
+        if isinstance(image, Exception) and not isinstance(image, pictures.NoImageError):
+            damaged.append(f"'{file.path}' ({image})")
+    if damaged:
+        several = f"the {len(damaged)} images" if len(damaged) > 1 else "the image"
         raise ArgumentError(
             "dataset",
             value,
-            "there is no PNG, JPEG, BMP or GIF image in any directory of it; put the images of "
-            "each class into a directory of its own.",
+            f"{several} {', '.join(damaged)} cannot be read; replace or remove "
+            f"{'them' if len(damaged) > 1 else 'it'}.",
         )
+    return pixels
 
-    def read(file: str) -> np.ndarray:
-        try:
-            return pictures.resize(pictures.decode(file), options.image_size)
-        except pictures.UNREADABLE as error:
+
+def _left_out(others: Sequence[_File], value: str) -> str:
+    """The warning that counts files by their suffixes."""
+    suffixes = collections.Counter(
+        sorted(os.path.splitext(file.path)[1].lower() for file in others)
+    )
+    counts = ", ".join(
+        f"{count} {suffix or 'without suffix'}" for suffix, count in suffixes.most_common(5)
+    )
+    more = ", ..." if len(suffixes) > 5 else ""
+    files = "1 file is" if len(others) == 1 else f"{len(others)} files are"
+    return f"{value}: {files} no image that can be read, and left out ({counts}{more})."
+
+
+def _labels(images: Sequence[_File], value: str) -> list[tuple[str, str]]:
+    """The class and the part ("" for none) of each image, by the folders on the way to it."""
+    ways = {file.folders for file in images}
+    skipped = 0
+    while len({way[:1] for way in ways}) == 1 and min(map(len, ways)) > 1:
+        if part_named(next(iter(ways))[0]):
+            break
+        ways = {way[1:] for way in ways}
+        skipped += 1
+    split = all(way and part_named(way[0]) for way in ways)
+    _check_parts({way[1:] for way in ways} if split else ways, value)
+    labels = []
+    for file in images:
+        part, *names = file.folders[skipped:] if split else ("", *file.folders[skipped:])
+        if not names:
+            raise ArgumentError(
+                "dataset", value, f"the image '{file.path}' belongs to no class; {_A_CLASS}"
+            )
+        labels.append(("/".join(map(readable, names)), part_named(part) or ""))
+    return labels
+
+
+def _check_parts(ways: Iterable[tuple[str, ...]], value: str) -> None:
+    """Refuses parts of a split where they would be taken for classes, the same ones twice."""
+    beside = collections.defaultdict(set)
+    for way in ways:
+        for depth, name in enumerate(way):
+            beside[way[:depth]].add(name)
+    for above, names in beside.items():
+        parts = sorted(name for name in names if part_named(name))
+        if len({part_named(name) for name in parts}) > 1:
+            others = sorted(names - set(parts))
+            first, second = ("/".join((*above, name)) for name in parts[:2])
+            problem = f"'{others[0]}' is beside them" if others else "they are within a class"
             raise ArgumentError(
                 "dataset",
                 value,
-                f"the image '{file}' cannot be read ({error}); replace or remove it.",
-            ) from None
-
-    # Pillow releases Python's global lock while it decodes and resizes.
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        pixels = list(pool.map(read, (file for group in files.values() for file in group)))
-    labels = [label for label, group in files.items() for _ in group]
-    return merged(pictures.stack(pixels, options.channels), labels)
-
-
-def _tops(path: str) -> list[tuple[str, str]]:
-    """The folders that class names are relative to, each with its split, "" for none."""
-    inside = sorted(
-        entry.name for entry in os.scandir(path) if entry.is_dir() and entry.name[0] != "."
-    )
-    if inside and set(inside) <= set(_SPLIT_FOLDERS):
-        return [(_SPLIT_FOLDERS[name], os.path.join(path, name)) for name in inside]
-    if len(inside) == 1:
-        below = os.path.join(path, inside[0])
-        if not any(_is_image(name) for folder in (path, below) for name in os.listdir(folder)):
-            return _tops(below)
-    return [("", path)]
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+                f"the folders '{first}' and '{second}' have names of parts of a split, but "
+                f"{problem}; let parts stand alone at the top, or rename them.",
+            )

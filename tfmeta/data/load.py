@@ -1,5 +1,8 @@
 """Image classes by the name of a data set."""
 
+import os
+import re
+
 from tfmeta.checks import check_count
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.loader import LoadOptions
@@ -41,9 +44,19 @@ def load_image_classes(
         raise ArgumentError(
             "dataset", dataset, f"there is no such data set; use {', '.join(most)} or {last}."
         )
-    return load(place, LoadOptions(image_size, channels, data_dir, seed))
+    prepared = None if data_dir is None else os.path.expanduser(data_dir)
+    return load(place, LoadOptions(image_size, channels, prepared, seed))
 
 
 def dataset_forms() -> list[str]:
     """The forms that `dataset` can take, such as `"npz:PATH"`, one for each loader."""
     return [f"{name}:{load.place}" if load.place else name for name, load in LOADERS.items()]
+
+
+def joined(dataset: str) -> list[str]:
+    """The data sets that a `+` joins; one within a path joins nothing."""
+    begin = "|".join(
+        f"{re.escape(name)}:" if load.place else rf"{re.escape(name)}(?=\+|$)"
+        for name, load in LOADERS.items()
+    )
+    return re.split(rf"\+(?={begin})", dataset)

@@ -9,9 +9,8 @@ import numpy as np
 from tfmeta.data import pictures
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
+from tfmeta.data.names import part_named, readable
 from tfmeta.errors import ArgumentError
-
-_SPLIT_NAMES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
 @loader("PATH")
@@ -20,8 +19,8 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
 
     The file has an array `images`, `[classes, examples, height, width]` or
     `[classes, examples, height, width, channels]`, of uint8 or of floating point numbers in [0, 1].
-    It may have strings `class_names`, `[classes]`, and `split`, `[classes]`, each one of train, val
-    or validation, and test.
+    It may have strings `class_names`, `[classes]`, and `split`, `[classes]`, each train, validation
+    or test, or another of the names that docs/images.md lists.
 
     Args:
         path: the file.
@@ -31,6 +30,7 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         ArgumentError: naming `dataset`, if the file cannot be used.
     """
     value = f"npz:{path}"
+    path = os.path.expanduser(path)
     if not os.path.isfile(path):
         found = "this is a folder" if os.path.isdir(path) else "there is no such file"
         raise ArgumentError("dataset", value, f"{found}; give the path of an .npz file")
@@ -65,7 +65,9 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
     images = _pixels(arrays["images"], value)
     classes, examples, *image_shape = images.shape
     names = _text(arrays, "class_names", classes, value)
-    if names is None:
+    if names is not None:
+        names = tuple(map(readable, names))
+    else:
         names = tuple(f"class{i:0{len(str(classes - 1))}d}" for i in range(classes))
     if len(set(names)) < classes:
         twice = next(name for name in names if names.count(name) > 1)
@@ -74,14 +76,15 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         )
     split = _text(arrays, "split", classes, value)
     if split is not None:
-        unknown = sorted(set(split) - set(_SPLIT_NAMES))
-        if unknown:
-            raise ArgumentError(
-                "dataset",
-                value,
-                f"`split` has the name '{unknown[0]}'; use train, validation and test.",
-            )
-        split = tuple(_SPLIT_NAMES[name] for name in split)
+        parts = {name: part_named(name) for name in sorted(set(split))}
+        for name, part in parts.items():
+            if part is None:
+                raise ArgumentError(
+                    "dataset",
+                    value,
+                    f"`split` has the name '{name}'; use train, validation and test.",
+                )
+        split = tuple(str(parts[name]) for name in split)
     whole = ImageClasses(
         images=images.reshape(classes * examples, *image_shape),
         counts=np.full(classes, examples),

@@ -1,58 +1,149 @@
 """Decoding images and bringing them to one size and one number of channels."""
 
 import dataclasses
-import struct
+import functools
+import io
+import os
 from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+# Pillow knows the headers of these, but does not decode them, or starts another program to do it.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
-# What Pillow raises for files that are no images, truncated or damaged.
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+
+class UnreadableError(Exception):
+    """A damaged image, with the reason."""
+
+
+class NoImageError(UnreadableError):
+    """A file that is no image, neither by its content nor by its suffix."""
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """The formats of images that are read: all that Pillow decodes."""
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - _NOT_DECODED))
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """The suffixes of files in these formats, in small letters, such as ".png"."""
+    known = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, form in known if form in (*formats(), "MPO"))
 
 
 def decode(file: str | IO[bytes]) -> Image.Image:
-    """Decodes an image: gray (mode L) if all its pixels are gray, else color (mode RGB).
+    """Decodes an image as viewers show it: gray (mode L) if all its pixels are gray, else RGB.
 
-    Of an animation it returns the first frame. 16-bit gray is scaled to 8 bits. Transparent pixels
-    show white paper.
+    It stands as its orientation in EXIF says, and of an animation it is the first frame. 16-bit
+    gray is scaled to 8 bits; gray of other depths, which has no fixed white, is stretched from its
+    darkest to its brightest pixel. Transparent pixels show white paper. Colors are turned into sRGB
+    by the color profile of the image, if it has one.
 
     Args:
-        file: path or open file of a PNG, JPEG, BMP or GIF image.
+        file: path or open file of an image in one of `formats()`, whatever its suffix.
 
     Raises:
-        One of `UNREADABLE`: the file cannot be decoded.
+        NoImageError: the file is no image.
+        UnreadableError: the image is damaged.
     """
-    with Image.open(file, formats=FORMATS) as opened:
-        opened.load()
-        picture: Image.Image = opened
-        if picture.mode.startswith("I"):
-            # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
-            gray = np.asarray(picture).astype(np.float64) / 257
-            return Image.fromarray(np.round(gray).astype(np.uint8))
-        if picture.mode in ("1", "L"):
-            return picture.convert("L")
-        if picture.has_transparency_data:
-            paper = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(paper, picture.convert("RGBA"))
+    # What Pillow raises depends on the format and on where the damage is, and is not documented.
+    try:
+        opened = Image.open(file, formats=formats())
+    except Exception as error:
+        meant = not isinstance(file, str) or os.path.splitext(file)[1].lower() in suffixes()
+        raise (UnreadableError if meant else NoImageError)(_reason(error)) from error
+    try:
+        with opened:
+            opened.load()
+            return _in_two_modes(_as_shown(opened))
+    except Exception as error:
+        raise UnreadableError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is no image, or damaged from the start"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
+
+
+def _as_shown(picture: Image.Image) -> Image.Image:
+    """The picture upright, of mode L or RGB, in sRGB and on white paper."""
+    picture = _upright(picture)
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        return _eight_bits(picture)
+    profile = picture.info.get("icc_profile")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture).convert("RGB")
+    elif picture.mode in ("1", "L"):
+        picture = picture.convert("L")
+    elif picture.mode not in ("CMYK", "LAB"):
         picture = picture.convert("RGB")
+    if profile:
+        picture = _in_srgb(picture, profile)
+    return picture if picture.mode == "L" else picture.convert("RGB")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture) or picture
+    except Exception:  # viewers show pictures whose EXIF is damaged as they lie
+        return picture
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Gray of a deeper mode (I;16, I or F) in mode L; Pillow's own conversion clips at 255."""
+    levels = np.asarray(picture).astype(np.float64)
+    levels[~np.isfinite(levels)] = 0
+    low, high = levels.min(), levels.max()
+    if picture.mode != "F" and low >= 0 and high < 2**16:
+        low, high = 0, 2**16 - 1
+    elif picture.mode == "F" and low >= 0 and high <= 1:
+        low, high = 0, 1
+    gray = np.round((levels - low) * (255 / max(high - low, 1e-300)))
+    transparent = picture.info.get("transparency")
+    if isinstance(transparent, int):
+        gray[levels == transparent] = 255
+    return Image.fromarray(gray.astype(np.uint8))
+
+
+def _in_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        transform = _to_srgb(profile, picture.mode)
+        shown = None if transform is None else ImageCms.applyTransform(picture, transform)
+        return shown or picture
+    except (ImageCms.PyCMSError, ImportError, OSError, ValueError):
+        return picture  # viewers pass over profiles that are damaged or of another color space
+
+
+@functools.lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What turns pixels with a color profile into sRGB; None for pixels that are sRGB already."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in ImageCms.getProfileDescription(source).lower():
+        return None
+    srgb = ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(source, srgb, mode, "RGB")
+
+
+def _in_two_modes(picture: Image.Image) -> Image.Image:
+    """The picture in mode L if it is gray, though stored in color."""
+    if picture.mode == "L":
+        return picture
     red, green, blue = (np.asarray(band) for band in picture.split())
-    if np.array_equal(red, green) and np.array_equal(red, blue):
-        return picture.getchannel(0)
-    return picture
+    gray = np.array_equal(red, green) and np.array_equal(red, blue)
+    return picture.getchannel(0) if gray else picture
 
 
 def resize(picture: Image.Image, image_size: int | None) -> np.ndarray:

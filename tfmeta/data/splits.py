@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from tfmeta.data.image_classes import SPLITS, ImageClasses
+from tfmeta.data.names import part_named, read_names, readable
 from tfmeta.errors import ArgumentError
 
 # Meta-Dataset (Triantafillou et al. 2020) validates on the five background alphabets of Omniglot
@@ -80,8 +81,8 @@ def split_classes(
             `"alphabets"`: Omniglot by alphabets, as in the literature: the validation alphabets of
                 Meta-Dataset and, for testing, the evaluation alphabets of Lake et al. 2015.
             `"seeded"`: 64, 16 and 20 % of the classes at random, mini-ImageNet's proportions.
-            A folder: its files train.txt, validation.txt (or val.txt) and test.txt list one class
-                name per line. Classes in none of them are left out.
+            A folder: its files train.txt, validation.txt and test.txt list one class name per
+                line, see docs/images.md. Classes in none of them are left out.
             None: `"given"` if the data names more than one part, else `"seeded"`.
         seed: seed of `"seeded"`. The same names and seed give the same split.
 
@@ -99,8 +100,8 @@ def split_classes(
         parts = _alphabets(classes)
     elif split == "seeded":
         parts = _seeded(classes, seed)
-    elif os.path.isdir(split):
-        parts = _listed(classes, split)
+    elif os.path.isdir(os.path.expanduser(split)):
+        parts = _listed(classes, os.path.expanduser(split))
     else:
         raise ArgumentError(
             "split",
@@ -146,22 +147,16 @@ def _seeded(classes: ImageClasses, seed: int) -> list[str | None]:
 
 def _listed(classes: ImageClasses, folder: str) -> list[str | None]:
     part_of: dict[str, str] = {}
-    for file, part in (
-        ("train.txt", "train"),
-        ("validation.txt", "validation"),
-        ("val.txt", "validation"),
-        ("test.txt", "test"),
-    ):
-        path = os.path.join(folder, file)
-        if not os.path.isfile(path):
-            continue
-        with open(path, encoding="utf-8") as lines:
-            names = [line.strip() for line in lines]
-        for name in filter(None, names):
-            if name not in classes.names:
+    known = {readable(name): name for name in classes.names}
+    for part, file in _lists(folder):
+        for listed in read_names(os.path.join(folder, file)):
+            if listed not in known:
                 raise ArgumentError(
-                    "split", folder, f"the data has no class '{name}', which {file} lists; mend it."
+                    "split",
+                    folder,
+                    f"the data has no class '{listed}', which {file} lists; mend it.",
                 )
+            name = known[listed]
             if part_of.setdefault(name, part) != part:
                 raise ArgumentError(
                     "split",
@@ -176,3 +171,14 @@ def _listed(classes: ImageClasses, folder: str) -> list[str | None]:
             "name of a class per line.",
         )
     return [part_of.get(name) for name in classes.names]
+
+
+def _lists(folder: str) -> list[tuple[str, str]]:
+    """The files of a folder that list classes, each after the part that it is for."""
+    lists = []
+    for file in sorted(os.listdir(folder)):
+        stem, suffix = os.path.splitext(file)
+        part = part_named(stem)
+        if part is not None and suffix.lower() == ".txt":
+            lists.append((part, file))
+    return sorted(lists, key=lambda found: SPLITS.index(found[0]))

@@ -22,7 +22,9 @@ def figure(title: str, height: float) -> Figure:
     """An empty figure with one line at the top, so many inches high."""
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
     empty = Figure(figsize=(WIDTH, height), layout=layout, dpi=DOTS_PER_INCH)
-    empty.suptitle(title, fontsize=14, fontweight="bold", color=INK)
+    # Titles have paths in them: with dollar signs, and in any encoding.
+    title = title.encode(errors="surrogateescape").decode(errors="replace")
+    empty.suptitle(title, parse_math=False, fontsize=14, fontweight="bold", color=INK)
     return empty
 
 

@@ -21,7 +21,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path | str):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.flags = self.path / "flags.txt"
         self.metrics = self.path / "metrics.jsonl"
         self.results = self.path / "results.json"
@@ -72,7 +72,8 @@ class RunFolder:
             raise ArgumentError(
                 "output_dir", self.path, "holds no run; give the output folder of a training run."
             )
-        return self.flags.read_text(encoding="utf-8").split("\n")[:-1]
+        text = self.flags.read_text(encoding="utf-8", errors="surrogateescape")
+        return text.split("\n")[:-1]
 
     def write_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Writes all rows, one JSON object a line."""

@@ -3,7 +3,7 @@
 from absl import flags
 
 from tfmeta.data.image_classes import ImageClasses
-from tfmeta.data.load import load_image_classes
+from tfmeta.data.load import joined, load_image_classes
 from tfmeta.data.splits import split_classes
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import LOADERS, SOURCES
@@ -29,7 +29,7 @@ flags.DEFINE_string(
     None,
     "Which classes train, validate and test: given (by the data), alphabets (Omniglot's in the "
     "literature), seeded (64, 16 and 20 % at random), or a folder with train.txt, validation.txt "
-    "and test.txt. Default: given where the data gives one, else seeded.",
+    "and test.txt, a class a line. Default: given where the data gives one, else seeded.",
 )
 flags.DEFINE_bool(
     "rotations",
@@ -71,7 +71,7 @@ class Data:
     """
 
     def __init__(self, channels: int | None = None, whole: bool = False):
-        names = [] if FLAGS.dataset in SOURCES else FLAGS.dataset.split("+")
+        names = [] if FLAGS.dataset in SOURCES else joined(FLAGS.dataset)
         self.sets = [self._loaded(name, 1 if len(names) > 1 else channels, whole) for name in names]
 
     def _loaded(self, name, channels, whole):
@@ -128,4 +128,4 @@ class Data:
             Episodes(classes, FLAGS.ways, FLAGS.shots, FLAGS.queries, seed, FLAGS.invert)
             for classes in sets
         ]
-        return Mixed(episodes, FLAGS.dataset.split("+"), seed) if len(episodes) > 1 else episodes[0]
+        return Mixed(episodes, joined(FLAGS.dataset), seed) if len(episodes) > 1 else episodes[0]
