@@ -43,9 +43,9 @@ def main() -> None:
     from tfmeta.training.loop import train
 
     distributed.init(cycle_milliseconds=5)
-    _, source = images.source("train")
-    _, validation = images.source("validation", "test")
-    tested_on, test = images.source("test", "validation")
+    (_, source), (_, validation), (tested_on, test) = images.sources(
+        ["train"], ["validation", "test"], ["test", "validation"]
+    )
     trained = learner.learner(source.spec, outer_loop.optimizer(FLAGS.steps))
     main_rank = distributed.is_main()
     if main_rank:

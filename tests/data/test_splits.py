@@ -11,7 +11,7 @@ from tfmeta.data.splits import (
     VALIDATION_ALPHABETS,
     split_classes,
 )
-from tfmeta.errors import ArgumentError
+from tfmeta.errors import ArgumentError, DataWarning
 
 
 def named(names, split=None):
@@ -66,6 +66,34 @@ def test_without_two_given_parts_the_default_is_seeded(split):
 
 def test_parts_without_classes_are_left_out():
     assert set(split_classes(named("ab"), "seeded")) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "ways", "sizes"),
+    [(9, 3, (3, 3, 3)), (12, 3, (6, 3, 3)), (20, 5, (10, 5, 5)), (100, 5, (64, 16, 20))],
+)
+def test_every_part_has_enough_classes_for_a_task(classes, ways, sizes):
+    parts = split_classes(named([f"{i:03}" for i in range(classes)]), "seeded", ways=ways)
+    assert tuple(map(len, parts.values())) == sizes
+    assert len({name for part in parts.values() for name in part.names}) == classes
+
+
+@pytest.mark.parametrize(
+    ("classes", "ways", "sizes", "sentence"),
+    [
+        (12, 5, (7, 7, 5), "validation has the 7 classes of training.*; lower ways to 4 or add"),
+        (5, 2, (3, 3, 2), "validation has the 3 classes of training.*; add classes"),
+        (7, 5, (7, 7, 7), "validation and test have the 7 classes of training.*; lower ways to 2"),
+        (2, 2, (2, 2, 2), "validation and test have the 2 classes of training.*; add classes"),
+    ],
+)
+def test_parts_that_share_classes_are_told_of(classes, ways, sizes, sentence):
+    with pytest.warns(DataWarning, match=sentence):
+        parts = split_classes(named("abcdefghijkl"[:classes]), "seeded", ways=ways)
+    assert [len(parts[name]) for name in ("train", "validation", "test")] == list(sizes)
+    assert parts["validation"].names == parts["train"].names
+    shared = set(parts["test"].names) & set(parts["train"].names)
+    assert len(shared) == (len(parts["train"]) if "test have" in sentence else 0)
 
 
 def test_literature_knows_fifty_alphabets():

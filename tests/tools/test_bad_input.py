@@ -87,10 +87,10 @@ def test_fewer_classes_than_ways(forked, images, tmp_path):
     assert_refused(forked(TRAIN, *flags, "--ways=20"), "--ways", 20)
 
 
-def test_class_with_fewer_images_than_shots_and_queries(forked, images, tmp_path):
+def test_class_with_fewer_images_than_shots_and_a_query(forked, images, tmp_path):
     flags = [f"--dataset=folder:{images}", "--ways=2", f"--output_dir={tmp_path / 'run'}"]
-    result = forked(TRAIN, *flags, "--shots=2", "--queries=2")
-    assert_refused(result, "--shots", 2)
+    result = forked(TRAIN, *flags, "--shots=3", "--queries=2")
+    assert_refused(result, "--shots", 3)
     assert "class" in result.stderr
 
 
@@ -159,8 +159,9 @@ def test_existing_run(run, forked, small, tmp_path):
 
     result = forked(TRAIN, f"--output_dir={folder}", "--resume", "--filters=8")
     assert_refused(result, "--filters", 8)
-    result = forked(EVALUATE, f"--output_dir={folder}", "--ways=3")
-    assert_refused(result, "--ways", 3)
+    result = forked(EVALUATE, f"--output_dir={folder}", "--ways=6")
+    assert_refused(result, "--ways", 6)
+    assert "at most 5" in result.stderr
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
 
 

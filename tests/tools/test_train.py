@@ -54,6 +54,13 @@ def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, forked, small
     assert evaluated["accuracy_by_step"] == results["accuracy_by_step"]
     assert evaluated["loss"] == pytest.approx(results["loss"], rel=1e-6)
 
+    # Other tasks of the same test classes: fewer ways, more shots, and queries as far as they go.
+    flags = ["--ways=2", "--shots=2", "--queries=9", "--episodes=50"]
+    result = forked(EVALUATE, f"--output_dir={folder}", *flags)
+    assert results_of(result)["tested_on"] == "test"
+    assert results_of(result)["accuracy_before"] == pytest.approx(50, abs=40)
+    assert "2 to learn from and 4, not 9, as queries" in result.stderr
+
 
 def test_regression(forked, tmp_path):
     folder = tmp_path / "run"

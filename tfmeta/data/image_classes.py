@@ -92,6 +92,10 @@ class ImageClasses:
             split=None if self.split is None else tuple(self.split[i] for i in indices),
         )
 
+    def with_at_least(self, images: int) -> "ImageClasses":
+        """Returns the classes that have at least so many images."""
+        return self.subset(np.flatnonzero(self.counts >= images).tolist())
+
     def with_rotations(self) -> "ImageClasses":
         """Returns four times the classes: each one also turned by 90, 180 and 270 degrees.
 

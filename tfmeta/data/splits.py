@@ -1,12 +1,13 @@
 """Splits of classes into training, validation and test classes."""
 
 import os
+import warnings
 
 import numpy as np
 
 from tfmeta.data.image_classes import SPLITS, ImageClasses
 from tfmeta.data.names import part_named, read_names, readable
-from tfmeta.errors import ArgumentError
+from tfmeta.errors import ArgumentError, DataWarning
 
 # Meta-Dataset (Triantafillou et al. 2020) validates on the five background alphabets of Omniglot
 # with the fewest characters, 81 together, and trains on the 883 characters of the other 25.
@@ -70,7 +71,7 @@ TEST_ALPHABETS = (
 
 
 def split_classes(
-    classes: ImageClasses, split: str | None = None, seed: int = 0
+    classes: ImageClasses, split: str | None = None, seed: int = 0, ways: int | None = None
 ) -> dict[str, ImageClasses]:
     """Splits classes into "train", "validation" and "test".
 
@@ -85,6 +86,9 @@ def split_classes(
                 line, see docs/images.md. Classes in none of them are left out.
             None: `"given"` if the data names more than one part, else `"seeded"`.
         seed: seed of `"seeded"`. The same names and seed give the same split.
+        ways: classes that each part of `"seeded"` has at least. Where there are not enough for
+            three parts, first validation and then test have the classes of training, and a
+            `DataWarning` says so. None takes the proportions as they are.
 
     Returns:
         The classes of each part by its name. Empty parts are left out.
@@ -93,13 +97,13 @@ def split_classes(
         ArgumentError: naming `split`, if the classes cannot be split that way.
     """
     if split is None:
-        split = "given" if classes.split and len(set(classes.split)) > 1 else "seeded"
+        split = "given" if is_given(classes) else "seeded"
     if split == "given":
         parts = _given(classes)
     elif split == "alphabets":
         parts = _alphabets(classes)
     elif split == "seeded":
-        parts = _seeded(classes, seed)
+        parts = _seeded(classes, seed, ways)
     elif os.path.isdir(os.path.expanduser(split)):
         parts = _listed(classes, os.path.expanduser(split))
     else:
@@ -110,7 +114,32 @@ def split_classes(
             "with train.txt, validation.txt and test.txt.",
         )
     members = {name: [i for i, part in enumerate(parts) if part == name] for name in SPLITS}
-    return {name: classes.subset(indices) for name, indices in members.items() if indices}
+    found = {name: classes.subset(indices) for name, indices in members.items() if indices}
+    return _shared(found, ways) if split == "seeded" and ways else found
+
+
+def is_given(classes: ImageClasses) -> bool:
+    """Whether the data names more than one part."""
+    return len(set(classes.split or ())) > 1
+
+
+def _shared(parts: dict[str, ImageClasses], ways: int) -> dict[str, ImageClasses]:
+    """The parts, of which those that are missing have the classes of training."""
+    missing = [name for name in SPLITS if name not in parts]
+    count, train = sum(map(len, parts.values())), len(parts["train"])
+    if missing and train >= ways:
+        share = "validation has"
+        if "test" in missing:
+            share = "validation and test have"
+        fewer = f"lower ways to {count // 3} or " if count >= 6 else ""
+        warnings.warn(
+            f"{count} classes are too few for three parts of {ways}: {share} the {train} classes "
+            "of training, so that their accuracy is not one on classes never seen; "
+            f"{fewer}add classes.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return parts | dict.fromkeys(missing, parts["train"])
 
 
 def _given(classes: ImageClasses) -> list[str | None]:
@@ -136,13 +165,23 @@ def _alphabets(classes: ImageClasses) -> list[str | None]:
     return parts
 
 
-def _seeded(classes: ImageClasses, seed: int) -> list[str | None]:
+def _seeded(classes: ImageClasses, seed: int, ways: int | None) -> list[str | None]:
     count = len(classes)
-    train, validation = round(0.64 * count), round(0.16 * count)
-    parts = np.repeat(SPLITS, [train, validation, count - train - validation])
+    parts = np.repeat(SPLITS, _sizes(count, ways))
     parts = parts[np.random.default_rng(seed).permutation(count)]
     rank = {name: i for i, name in enumerate(sorted(classes.names))}
     return [str(parts[rank[name]]) for name in classes.names]
+
+
+def _sizes(count: int, ways: int | None) -> tuple[int, int, int]:
+    """How many of so many classes are for training, validation and test."""
+    train, validation = round(0.64 * count), round(0.16 * count)
+    test = count - train - validation
+    if ways is not None:
+        # Validation is the first to go: the accuracy in test is that of a run.
+        validation = max(ways, validation) if count >= 3 * ways else 0
+        test = max(ways, test) if count >= 2 * ways else 0
+    return count - validation - test, validation, test
 
 
 def _listed(classes: ImageClasses, folder: str) -> list[str | None]:

@@ -75,7 +75,7 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
         ArgumentError: another one has another value on the command line; or the run lacks a flag
             that no run of this binary lacks.
     """
-    run = _parsed(stored)
+    run = values(stored)
     for name in names:
         if name not in run and FLAGS[name].default is not None:
             raise ArgumentError(
@@ -97,13 +97,13 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
             )
 
 
-def _parsed(lines: Iterable[str]) -> dict[str, Any]:
+def values(lines: Iterable[str]) -> dict[str, Any]:
     """Lines of a flagfile as values by name; flags that this binary has not are left out."""
-    values = {}
+    found: dict[str, Any] = {}
     for line in lines:
         name, equals, text = line.removeprefix("--").partition("=")
         if not equals and name not in FLAGS:
             name, text = name.removeprefix("no"), "false"
         if name in FLAGS:
-            values[name] = FLAGS[name].parser.parse(text or "true")
-    return values
+            found[name] = FLAGS[name].parser.parse(text or "true")
+    return found
