@@ -27,6 +27,11 @@ _NAMES = (
     *(*runs.NAMES, *data.NAMES, *network.NAMES, *outer_loop.NAMES, *learner.NAMES),
     *(*clusters.FEW_SHOT_NAMES, "steps", "validation_episodes"),
 )
+# What ends the sentence that says how long the training will take.
+_SHORTER = (
+    "; for less, lower --steps, --meta_batch, --image_size, --filters or --inner_steps, give "
+    "--first_order, or start a rank for each core or GPU."
+)
 
 
 def main() -> None:
@@ -57,6 +62,7 @@ def main() -> None:
         steps=FLAGS.steps,
         validate_every=FLAGS.validate_every,
         resume=FLAGS.resume,
+        shorter=_SHORTER,
     )
     if main_rank:
         checkpoints.restore(trained, checkpoints.Checkpoints(folder.checkpoints).best)

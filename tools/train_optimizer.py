@@ -123,6 +123,7 @@ def main() -> None:
         steps=FLAGS.meta_iterations,
         validate_every=FLAGS.validate_every,
         resume=FLAGS.resume,
+        shorter="; for less, lower --meta_iterations, --meta_batch or --problem_steps.",
     )
     if main_rank:
         checkpoints.restore(learner, checkpoints.Checkpoints(folder.checkpoints).best)

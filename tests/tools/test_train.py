@@ -65,9 +65,9 @@ def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, forked, small
 def test_regression(forked, tmp_path):
     folder = tmp_path / "run"
     flags = ["--steps=30", "--validate_every=30", "--validation_episodes=8", "--episodes=20"]
-    results = results_of(
-        forked(TRAIN, "--flagfile=sinusoid_5shot", *flags, f"--output_dir={folder}")
-    )
+    result = forked(TRAIN, "--flagfile=sinusoid_5shot", *flags, f"--output_dir={folder}")
+    assert re.search(r"24 more steps take about \d+ seconds?; for less, lower --", result.stdout)
+    results = results_of(result)
     assert results.keys() >= KEYS | {"mse", "mse_before"}
     evaluated = results_of(forked(EVALUATE, f"--output_dir={folder}", "--test_inner_steps=2"))
     assert len(evaluated["mse_by_step"]) == 3

@@ -13,6 +13,7 @@ from tfmeta.errors import ArgumentError, NonFiniteError
 from tfmeta.training import checkpoints
 from tfmeta.training.bar import Bar
 from tfmeta.training.events import Events
+from tfmeta.training.forecast import Forecast
 from tfmeta.training.run_folder import RunFolder
 
 
@@ -72,7 +73,13 @@ class Trainer(abc.ABC):
 
 
 def train(
-    trainer: Trainer, folder: RunFolder, *, steps: int, validate_every: int, resume: bool = False
+    trainer: Trainer,
+    folder: RunFolder,
+    *,
+    steps: int,
+    validate_every: int,
+    resume: bool = False,
+    shorter: str = ".",
 ) -> Training:
     """Trains a learner; every rank calls it.
 
@@ -82,6 +89,7 @@ def train(
         steps: outer steps in all.
         validate_every: outer steps between two validations; each ends with a checkpoint.
         resume: go on from the newest whole checkpoint of the folder.
+        shorter: what would make it take less time, see `Forecast`.
 
     Raises:
         NonFiniteError: the meta-loss, or a weight at a checkpoint, is not finite; checkpoints stay
@@ -93,7 +101,7 @@ def train(
     learner = trainer.learner
     step, rows = _resume(learner, folder, saved) if resume else (0, [])
     seconds = rows[-1]["seconds"] if rows else 0.0
-    progress = Progress(step, steps, trainer.meta_batch)
+    progress = Progress(step, steps, trainer.meta_batch, shorter)
     events = None
     if distributed.is_main():
         events = Events(folder.path, rows, folder.read_flags(), trainer.images())
@@ -150,8 +158,10 @@ def _is_best(rows, trainer):
 class Progress:
     """Tells how far a training is, and stops every rank at a meta-loss that is not finite."""
 
-    def __init__(self, first_step: int, steps: int, meta_batch: int):
+    def __init__(self, first_step: int, steps: int, meta_batch: int, shorter: str = "."):
         self.meta_batch = meta_batch
+        self.total = steps
+        self.forecast = Forecast(shorter)
         self.seconds = 0.0
         self.steps = 0
         self.last: float | None = None
@@ -177,6 +187,9 @@ class Progress:
             self.steps += 1
         self.last = now
         self.bar.update(logs)
+        said = self.forecast(self.steps, self.seconds, self.total - step - 1)
+        if said:
+            self.bar.tell(said)
 
     def tasks_per_second(self) -> float | None:
         return self.steps * self.meta_batch / self.seconds if self.seconds else None
