@@ -15,6 +15,8 @@ from tfmeta.errors import ArgumentError
 
 # Pillow knows the headers of these, but does not decode them, or starts another program to do it.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow tries one format after the other.
+_COMMON = ("JPEG", "PNG")
 
 
 class UnreadableError(Exception):
@@ -27,9 +29,9 @@ class NoImageError(UnreadableError):
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """The formats of images that are read: all that Pillow decodes."""
+    """The formats of images that are read: all that Pillow decodes, those of most images first."""
     Image.init()
-    return tuple(sorted(set(Image.OPEN) - _NOT_DECODED))
+    return tuple(dict.fromkeys([*_COMMON, *sorted(set(Image.OPEN) - _NOT_DECODED)]))
 
 
 @functools.cache
