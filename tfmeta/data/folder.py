@@ -55,50 +55,46 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         raise ArgumentError(
             "dataset", value, f"'{error.filename}' cannot be read ({error.strerror}); open it."
         ) from None
-    images, others, pixels = [], [], []
-    for file, image in zip(files, _read(files, options.image_size, value), strict=True):
-        if image is None:
-            others.append(file)
-        else:
-            images.append(file)
-            pixels.append(image)
+    with warnings.catch_warnings():
+        # Pillow's, of what viewers take as it is, such as very large images.
+        warnings.filterwarnings("ignore", module="PIL")
+        images = [file for file in files if pictures.is_image(file.path)]
+    others = sorted(set(files) - set(images))
     if others:
         warnings.warn(_left_out(others, value), DataWarning, stacklevel=2)
     if not images:
         raise ArgumentError(
             "dataset", value, f"there is no image in any directory of it; {_A_CLASS}"
         )
-    return merged(pictures.stack(pixels, options.channels), _labels(images, value))
+    labels = _labels(images, value)
+    pixels = _read([file.path for file in images], options.image_size, value)
+    return merged(pictures.stack(pixels, options.channels), labels)
 
 
-def _read(files: Sequence[_File], image_size: int | None, value: str) -> list[np.ndarray | None]:
-    """The pixels of each file, None for a file that is no image."""
+def _read(paths: Sequence[str], image_size: int | None, value: str) -> list[np.ndarray]:
+    """The pixels of each image."""
+    damaged = {}
 
-    def read(file: _File) -> np.ndarray | pictures.UnreadableError:
+    def read(path: str) -> np.ndarray:
         try:
-            return pictures.resize(pictures.decode(file.path), image_size)
+            return pictures.resize(pictures.decode(path), image_size)
         except pictures.UnreadableError as error:
-            return error
+            damaged[path] = error
+            return np.empty([0, 0, 0], np.uint8)
 
     with warnings.catch_warnings():
-        # Pillow's, of what viewers take as it is, such as very large images.
         warnings.filterwarnings("ignore", module="PIL")
         # Pillow releases Python's global lock while it decodes and resizes.
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            found = list(pool.map(read, files))
-    pixels: list[np.ndarray | None] = []
-    damaged = []
-    for file, image in zip(files, found, strict=True):
-        pixels.append(image if isinstance(image, np.ndarray) else None)
-        if isinstance(image, Exception) and not isinstance(image, pictures.NoImageError):
-            damaged.append(f"'{file.path}' ({image})")
+            pixels = list(pool.map(read, paths))
     if damaged:
-        several = f"the {len(damaged)} images" if len(damaged) > 1 else "the image"
+        named = ", ".join(f"'{path}' ({damaged[path]})" for path in sorted(damaged))
+        several = len(damaged) > 1
         raise ArgumentError(
             "dataset",
             value,
-            f"{several} {', '.join(damaged)} cannot be read; replace or remove "
-            f"{'them' if len(damaged) > 1 else 'it'}.",
+            f"the image{'s' if several else ''} {named} cannot be read; replace or remove "
+            f"{'them' if several else 'it'}.",
         )
     return pixels
 

@@ -20,11 +20,7 @@ _COMMON = ("JPEG", "PNG")
 
 
 class UnreadableError(Exception):
-    """A damaged image, with the reason."""
-
-
-class NoImageError(UnreadableError):
-    """A file that is no image, neither by its content nor by its suffix."""
+    """A damaged image, or a file that is none, with the reason."""
 
 
 @functools.cache
@@ -41,6 +37,17 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, form in known if form in (*formats(), "MPO"))
 
 
+def is_image(path: str) -> bool:
+    """Whether a file is an image by its suffix, even if it is damaged, or else by its content."""
+    if os.path.splitext(path)[1].lower() in suffixes():
+        return True
+    try:
+        with Image.open(path, formats=formats()):
+            return True
+    except Exception:  # as in decode
+        return False
+
+
 def decode(file: str | IO[bytes]) -> Image.Image:
     """Decodes an image as viewers show it: gray (mode L) if all its pixels are gray, else RGB.
 
@@ -53,19 +60,13 @@ def decode(file: str | IO[bytes]) -> Image.Image:
         file: path or open file of an image in one of `formats()`, whatever its suffix.
 
     Raises:
-        NoImageError: the file is no image.
-        UnreadableError: the image is damaged.
+        UnreadableError: the image is damaged, or none.
     """
-    # What Pillow raises depends on the format and on where the damage is, and is not documented.
     try:
-        opened = Image.open(file, formats=formats())
-    except Exception as error:
-        meant = not isinstance(file, str) or os.path.splitext(file)[1].lower() in suffixes()
-        raise (UnreadableError if meant else NoImageError)(_reason(error)) from error
-    try:
-        with opened:
+        with Image.open(file, formats=formats()) as opened:
             opened.load()
             return _in_two_modes(_as_shown(opened))
+    # What Pillow raises depends on the format and on where the damage is, and is not documented.
     except Exception as error:
         raise UnreadableError(_reason(error)) from error
 
