@@ -68,6 +68,8 @@ def test_regression(forked, tmp_path):
     result = forked(TRAIN, "--flagfile=sinusoid_5shot", *flags, f"--output_dir={folder}")
     assert re.search(r"24 more steps take about \d+ seconds?; for less, lower --", result.stdout)
     results = results_of(result)
+    assert re.search(r"24 more steps take about \d+ seconds?; for less, lower --", result.stdout)
+    results = results_of(result)
     assert results.keys() >= KEYS | {"mse", "mse_before"}
     evaluated = results_of(forked(EVALUATE, f"--output_dir={folder}", "--test_inner_steps=2"))
     assert len(evaluated["mse_by_step"]) == 3
