@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from tfmeta.data.image_classes import ImageClasses, merged
+from tfmeta.data.image_classes import ImageClasses
+from tfmeta.data.merging import merged
 from tfmeta.errors import ArgumentError
 
 

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image, ImageCms
 
 from tfmeta.data import pictures
-from tfmeta.errors import ArgumentError
 
 GRADIENT = np.arange(120, dtype=np.uint8).reshape(10, 12) * 2
 COLOR = np.stack([GRADIENT, GRADIENT[::-1], GRADIENT[:, ::-1]], axis=-1)
@@ -216,19 +215,3 @@ def test_resizing_makes_squares_and_keeps_levels():
     assert small.shape == (10, 10, 1)
     assert (small[:, :2] == 0).all() and (small[:, -2:] == 255).all()
     assert pictures.resize(Image.fromarray(COLOR), None).shape == (10, 12, 3)
-
-
-def test_stacking_agrees_on_channels():
-    gray, color = GRADIENT[..., None], COLOR
-    assert pictures.stack([gray, gray], None).shape == (2, 10, 12, 1)
-    mixed = pictures.stack([gray, color], None)
-    np.testing.assert_array_equal(mixed[0], np.repeat(gray, 3, axis=2))
-    np.testing.assert_array_equal(mixed[1], color)
-    # The luma weights of ITU-R 601.
-    luma = color @ [0.299, 0.587, 0.114]
-    np.testing.assert_allclose(pictures.stack([color], 1)[0, ..., 0], luma, atol=1)
-
-
-def test_stacking_refuses_different_sizes():
-    with pytest.raises(ArgumentError, match="^image_size=None: .*from 10x12 to 12x10; give the"):
-        pictures.stack([GRADIENT[..., None], GRADIENT.T[..., None]], None)

@@ -1,19 +1,21 @@
 """Image classes from a folder, in which every directory with images is a class."""
 
 import collections
-import concurrent.futures
+import contextlib
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tfmeta.data import pictures
+from tfmeta.data import cache, pictures
 from tfmeta.data.files_below import files_below
-from tfmeta.data.image_classes import ImageClasses, merged
+from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
+from tfmeta.data.merging import merged
 from tfmeta.data.names import part_named, readable
+from tfmeta.data.threads import in_order
 from tfmeta.errors import ArgumentError, DataWarning
 
 _A_CLASS = "put the images of each class into a directory of its own."
@@ -38,7 +40,7 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
 
     Args:
         path: the folder.
-        options: `image_size` and `channels` apply.
+        options: `image_size`, `channels` and `cache_dir` apply.
 
     Raises:
         ArgumentError: naming `dataset`, if the folder or an image in it cannot be used, or
@@ -55,9 +57,7 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         raise ArgumentError(
             "dataset", value, f"'{error.filename}' cannot be read ({error.strerror}); open it."
         ) from None
-    with warnings.catch_warnings():
-        # Pillow's, of what viewers take as it is, such as very large images.
-        warnings.filterwarnings("ignore", module="PIL")
+    with _without_warnings_of_pillow():
         images = [file for file in files if pictures.is_image(file.path)]
     others = sorted(set(files) - set(images))
     if others:
@@ -67,26 +67,34 @@ def load_folder(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
             "dataset", value, f"there is no image in any directory of it; {_A_CLASS}"
         )
     labels = _labels(images, value)
-    pixels = _read([file.path for file in images], options.image_size, value)
-    return merged(pictures.stack(pixels, options.channels), labels)
+    paths = [file.path for file in images]
+    with _without_warnings_of_pillow():
+        pixels = _read(paths, options.image_size, value)
+        return merged(pixels, labels, options, cache.identities(paths))
 
 
-def _read(paths: Sequence[str], image_size: int | None, value: str) -> list[np.ndarray]:
-    """The pixels of each image."""
-    damaged = {}
+@contextlib.contextmanager
+def _without_warnings_of_pillow() -> Iterator[None]:
+    """Passes over those of what viewers take as it is, such as very large images."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
 
-    def read(path: str) -> np.ndarray:
+
+def _read(paths: Sequence[str], image_size: int | None, value: str) -> Iterator[np.ndarray]:
+    """The pixels of each image; at the end an error that names all that are damaged."""
+    damaged: dict[str, pictures.UnreadableError] = {}
+
+    def read(path: str) -> np.ndarray | None:
         try:
             return pictures.resize(pictures.decode(path), image_size)
         except pictures.UnreadableError as error:
             damaged[path] = error
-            return np.empty([0, 0, 0], np.uint8)
+            return None
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        # Pillow releases Python's global lock while it decodes and resizes.
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            pixels = list(pool.map(read, paths))
+    for pixels in in_order(read, paths):
+        if pixels is not None and not damaged:
+            yield pixels
     if damaged:
         named = ", ".join(f"'{path}' ({damaged[path]})" for path in sorted(damaged))
         several = len(damaged) > 1

@@ -16,6 +16,7 @@ def load_image_classes(
     channels: int | None = None,
     data_dir: str | None = None,
     seed: int = 0,
+    cache_dir: str | None = None,
 ) -> ImageClasses:
     """Loads or draws image classes.
 
@@ -26,6 +27,10 @@ def load_image_classes(
         channels: 1 (gray) or 3 (color). None keeps what the data has.
         data_dir: folder of prepared data sets for `"tfds:NAME"`. None means that of TFDS.
         seed: seed of the characters of `"glyphs"`.
+        cache_dir: folder to keep the decoded images of files in, for sets larger than memory and
+            to start sooner the next time. There is one `.npy` file for what was decoded and how;
+            it is mapped into memory, of which it takes what is left over. It may be deleted
+            whenever no run is using it. None means to hold the images in memory.
 
     Returns:
         The classes, sorted by name.
@@ -44,8 +49,8 @@ def load_image_classes(
         raise ArgumentError(
             "dataset", dataset, f"there is no such data set; use {', '.join(most)} or {last}."
         )
-    prepared = None if data_dir is None else os.path.expanduser(data_dir)
-    return load(place, LoadOptions(image_size, channels, prepared, seed))
+    prepared, kept = (path and os.path.expanduser(path) for path in (data_dir, cache_dir))
+    return load(place, LoadOptions(image_size, channels, prepared, seed, kept))
 
 
 def dataset_forms() -> list[str]:

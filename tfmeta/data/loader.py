@@ -14,6 +14,7 @@ class LoadOptions(NamedTuple):
             the same for all images.
         channels: 1 (gray) or 3 (color). None means 3 if any image has colors, else 1.
         data_dir: folder of data sets that a library has prepared. None means the library's own.
+        cache_dir: folder to keep decoded images in. None means to hold them in memory.
         seed: seed of data that is drawn.
     """
 
@@ -21,6 +22,7 @@ class LoadOptions(NamedTuple):
     channels: int | None = None
     data_dir: str | None = None
     seed: int = 0
+    cache_dir: str | None = None
 
 
 DEFAULTS = LoadOptions()

@@ -1,16 +1,27 @@
 """Image classes from a NumPy archive."""
 
+import contextlib
+import itertools
 import os
 import zipfile
-import zlib
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from PIL import Image
 
-from tfmeta.data import pictures
+from tfmeta.data import cache, pictures
+from tfmeta.data.archive import ArchivedArray
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
+from tfmeta.data.merging import merged
 from tfmeta.data.names import part_named, readable
+from tfmeta.data.threads import in_order
 from tfmeta.errors import ArgumentError
+
+_PICKLED = (
+    "it holds pickled objects, which could run any program and are not read; save plain arrays, "
+    "with images all of one shape."
+)
 
 
 @loader("PATH")
@@ -38,33 +49,23 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         raise ArgumentError(
             "dataset", value, "this is no .npz file, or a truncated one; write or fetch it again."
         )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            present = archive.files
-            arrays: dict[str, np.ndarray] = {
-                str(name): np.asarray(archive[name])
-                for name in ("images", "class_names", "split")
-                if name in present
-            }
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            problem = (
-                "it holds pickled objects, which could run any program and are not read; save "
-                "plain arrays, with images all of one shape."
-            )
-        else:
-            problem = f"the file is damaged ({error}); write or fetch it again."
-        raise ArgumentError("dataset", value, problem) from None
-    if "images" not in arrays:
+    with _reading(value), np.load(path, allow_pickle=False) as archive:
+        present = archive.files
+        texts: dict[str, np.ndarray] = {
+            name: np.asarray(archive[name]) for name in ("class_names", "split") if name in present
+        }
+    if "images" not in present:
         raise ArgumentError(
             "dataset",
             value,
             f"it has no array `images`, only {', '.join(present) or 'nothing'}; save the images "
             "under that name.",
         )
-    images = _pixels(arrays["images"], value)
-    classes, examples, *image_shape = images.shape
-    names = _text(arrays, "class_names", classes, value)
+    with _reading(value):
+        array = ArchivedArray(path, "images")
+    _check(array, value)
+    classes, examples = array.shape[:2]
+    names = _text(texts, "class_names", classes, value)
     if names is not None:
         names = tuple(map(readable, names))
     else:
@@ -74,7 +75,7 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         raise ArgumentError(
             "dataset", value, f"`class_names` has '{twice}' twice; give every class its own name."
         )
-    split = _text(arrays, "split", classes, value)
+    split = _text(texts, "split", classes, value)
     if split is not None:
         parts = {name: part_named(name) for name in sorted(set(split))}
         for name, part in parts.items():
@@ -85,54 +86,89 @@ def load_npz(path: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
                     f"`split` has the name '{name}'; use train, validation and test.",
                 )
         split = tuple(str(parts[name]) for name in split)
-    whole = ImageClasses(
-        images=images.reshape(classes * examples, *image_shape),
-        counts=np.full(classes, examples),
-        names=names,
-        split=split,
-    ).subset(sorted(range(classes), key=names.__getitem__))
-    return pictures.converted(whole, options.image_size, options.channels)
+    labels = [
+        label for label in zip(names, split or [""] * classes, strict=True) for _ in range(examples)
+    ]
+    images: Iterable[np.ndarray] = itertools.chain.from_iterable(_levels(array, value))
+    if options.image_size is not None and array.shape[2:4] != (options.image_size,) * 2:
+        images = in_order(lambda image: _resized(image, options.image_size), images)
+    return merged(images, labels, options, cache.identities([path]))
 
 
-def _pixels(images: np.ndarray, value: str) -> np.ndarray:
-    """The images as uint8 `[classes, examples, height, width, channels]`."""
-    if images.ndim not in (4, 5) or 0 in images.shape:
+@contextlib.contextmanager
+def _reading(value: str) -> Iterator[None]:
+    """Says what is wrong with an archive that cannot be read."""
+    try:
+        yield
+    # zipfile, its decompressors and NumPy raise errors of many kinds for damaged files.
+    except Exception as error:
+        if "allow_pickle" in str(error):
+            raise ArgumentError("dataset", value, _PICKLED) from None
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise ArgumentError(
+            "dataset", value, f"the file is damaged ({problem}); write or fetch it again."
+        ) from None
+
+
+def _check(array: ArchivedArray, value: str) -> None:
+    """Refuses arrays that are none of images."""
+    shape, dtype = array.shape, array.dtype
+    if dtype.hasobject:
+        raise ArgumentError("dataset", value, _PICKLED)
+    if len(shape) not in (4, 5) or 0 in shape:
         raise ArgumentError(
             "dataset",
             value,
-            f"`images` has shape {images.shape}; expected [class, example, height, width] or "
+            f"`images` has shape {shape}; expected [class, example, height, width] or "
             "[class, example, height, width, channel], none of them 0.",
         )
-    if images.ndim == 4:
-        images = images[..., np.newaxis]
-    if images.shape[-1] not in (1, 3):
+    if len(shape) == 5 and shape[-1] not in (1, 3):
         raise ArgumentError(
             "dataset",
             value,
-            f"`images` has {images.shape[-1]} channels; save gray (1) or color (3) images.",
+            f"`images` has {shape[-1]} channels; save gray (1) or color (3) images.",
         )
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
+    if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
         raise ArgumentError(
             "dataset",
             value,
-            f"`images` is {images.dtype}; save uint8, or floating point numbers from 0 to 1.",
+            f"`images` is {dtype}; save uint8, or floating point numbers from 0 to 1.",
         )
-    if not np.isfinite(images).all():
+
+
+def _levels(array: ArchivedArray, value: str) -> Iterator[np.ndarray]:
+    """Pieces of the images, as uint8 `[images, height, width, channels]`."""
+    pieces = array.pieces(axes=2)
+    low, high = np.inf, -np.inf
+    while True:
+        with _reading(value):
+            piece = next(pieces, None)
+        if piece is None:
+            break
+        if piece.ndim == 3:
+            piece = piece[..., np.newaxis]
+        if piece.dtype != np.uint8:
+            if not np.isfinite(piece).all():
+                raise ArgumentError(
+                    "dataset",
+                    value,
+                    "`images` has pixels that are not finite (NaN or infinite); mend them.",
+                )
+            low, high = min(low, piece.min()), max(high, piece.max())
+            piece = np.round(piece.clip(0, 1) * 255).astype(np.uint8)
+        yield piece
+    if low < 0 or high > 1:
         raise ArgumentError(
             "dataset",
             value,
-            "`images` has pixels that are not finite (NaN or infinite); mend them.",
+            f"`images` is {array.dtype} with pixels from {low:g} to {high:g}; scale them to 0 to "
+            "1, or save uint8.",
         )
-    if images.min() < 0 or images.max() > 1:
-        raise ArgumentError(
-            "dataset",
-            value,
-            f"`images` is {images.dtype} with pixels from {images.min():g} to {images.max():g}; "
-            "scale them to 0 to 1, or save uint8.",
-        )
-    return np.round(images * 255).astype(np.uint8)
+
+
+def _resized(image: np.ndarray, image_size: int | None) -> np.ndarray:
+    gray = image.shape[2] == 1
+    return pictures.resize(Image.fromarray(image[..., 0] if gray else image), image_size)
 
 
 def _text(

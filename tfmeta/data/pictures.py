@@ -1,17 +1,15 @@
-"""Decoding images and bringing them to one size and one number of channels."""
+"""Decoding images and bringing them to one size."""
 
-import dataclasses
 import functools
 import io
 import os
-from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from tfmeta.data.image_classes import ImageClasses
-from tfmeta.errors import ArgumentError
+from tfmeta.data.storage import Storage
 
 # Pillow knows the headers of these, but does not decode them, or starts another program to do it.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -165,33 +163,6 @@ def resize(picture: Image.Image, image_size: int | None) -> np.ndarray:
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
 
-def stack(images: Sequence[np.ndarray], channels: int | None) -> np.ndarray:
-    """Stacks images and brings them to one number of channels.
-
-    Args:
-        images: uint8 `[height, width, 1 or 3]` each.
-        channels: 1 or 3. None means 3 if any image has colors, else 1.
-
-    Returns:
-        uint8 `[images, height, width, channels]`.
-
-    Raises:
-        ArgumentError: naming `image_size`, if the images differ in height or width.
-    """
-    shapes = sorted({image.shape[:2] for image in images})
-    if len(shapes) > 1:
-        smallest, largest = (f"{height}x{width}" for height, width in (shapes[0], shapes[-1]))
-        raise ArgumentError(
-            "image_size",
-            None,
-            f"the images have different sizes, from {smallest} to {largest}; give the size to "
-            "resize them to.",
-        )
-    if channels is None:
-        channels = max(image.shape[2] for image in images)
-    return np.stack([_with_channels(image, channels) for image in images])
-
-
 def converted(classes: ImageClasses, image_size: int | None, channels: int | None) -> ImageClasses:
     """Converts all images to another size or number of channels.
 
@@ -203,16 +174,10 @@ def converted(classes: ImageClasses, image_size: int | None, channels: int | Non
     height, width, depth = classes.image_shape
     if image_size in (None, height) and height == width and channels in (None, depth):
         return classes
-    images = [
+    images = (
         resize(Image.fromarray(image[..., 0] if depth == 1 else image), image_size)
         for image in classes.images
-    ]
-    return dataclasses.replace(classes, images=stack(images, channels or depth))
-
-
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    if image.shape[2] == channels:
-        return image
-    if channels == 3:
-        return np.repeat(image, 3, axis=2)
-    return np.asarray(Image.fromarray(image).convert("L"))[..., np.newaxis]
+    )
+    storage = Storage(len(classes.images), channels or depth)
+    storage.fill(enumerate(images))
+    return ImageClasses(storage.array(), classes.counts, classes.names, classes.split)

@@ -3,8 +3,9 @@
 import io
 
 from tfmeta.data import pictures
-from tfmeta.data.image_classes import SPLITS, ImageClasses, merged
+from tfmeta.data.image_classes import SPLITS, ImageClasses
 from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
+from tfmeta.data.merging import merged
 from tfmeta.errors import ArgumentError
 
 
@@ -82,7 +83,7 @@ def load_tfds(name: str, options: LoadOptions = DEFAULTS) -> ImageClasses:
         raise ArgumentError(
             "dataset", value, "it has no split train, validation or test; choose another set."
         )
-    return merged(pictures.stack(images, options.channels), labels)
+    return merged(images, labels, options)
 
 
 def _class_name(dataset: str, label: str) -> str:

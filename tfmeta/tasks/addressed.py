@@ -97,4 +97,6 @@ class AddressedSource(abc.ABC):
         # There is nothing to tune, and releasing an iterator waits for the tuner to wake up. The
         # tuner sleeps twice as long each time, for seconds after a few.
         options.autotune.enabled = False
+        # Rewriting the graph of the dataset copies what it captures, such as all images.
+        options.experimental_optimization.apply_default_optimizations = False
         return batches.with_options(options)

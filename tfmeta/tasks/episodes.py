@@ -7,6 +7,7 @@ from tfmeta import random_numbers
 from tfmeta.checks import check_count
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
+from tfmeta.tasks.shared_arrays import tensor_of
 from tfmeta.tasks.source import TaskSource
 from tfmeta.tasks.spec import TaskSpec
 
@@ -66,12 +67,15 @@ class Episodes(TaskSource):
             outputs=ways,
             kind="classification",
         )
+        self._invert = invert
+        self._turned = bool(classes.turns.any())
         # Graphs capture tensors that are made outside of them. Constants inside a graph would be
         # copied, and may not exceed 2 GB.
+        self._images = tensor_of(classes.stored)
         with tf.init_scope(), tf.device("CPU"):
-            self._images = tf.constant(255 - classes.images if invert else classes.images)
             self._counts = tf.constant(classes.counts)
-            self._offsets = tf.constant(classes.offsets)
+            self._starts = tf.constant(classes.starts)
+            self._turns = tf.constant(classes.turns)
 
     def tasks(self, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         drawn = random_numbers.choose(seeds, len(self._counts), self.ways)
@@ -79,9 +83,10 @@ class Episodes(TaskSource):
         examples = random_numbers.choose(
             class_seeds, tf.gather(self._counts, drawn), self.shots + self.queries
         )
-        rows = examples + tf.gather(self._offsets, drawn)[..., None]
-        support_x, support_y = self._examples(rows[..., : self.shots])
-        query_x, query_y = self._examples(rows[..., self.shots :])
+        rows = examples + tf.gather(self._starts, drawn)[..., None]
+        turns = tf.gather(self._turns, drawn)
+        support_x, support_y = self._examples(rows[..., : self.shots], turns)
+        query_x, query_y = self._examples(rows[..., self.shots :], turns)
         return {
             "support_x": support_x,
             "support_y": support_y,
@@ -89,12 +94,24 @@ class Episodes(TaskSource):
             "query_y": query_y,
         }
 
-    def _examples(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _examples(self, rows: tf.Tensor, turns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Pixels and labels of the images in rows `[tasks, ways, examples]`."""
         tasks, examples = tf.shape(rows)[0], rows.shape[2]
         pixels = tf.gather(self._images, tf.reshape(rows, [tasks, self.ways * examples]))
+        if self._turned:
+            pixels = _turned(pixels, tf.repeat(turns, examples, axis=1))
+        if self._invert:
+            pixels = 255 - pixels
         labels = tf.repeat(tf.range(self.ways), examples)
         return (
             tf.cast(pixels, tf.float32) / 255.0,
             tf.broadcast_to(labels, [tasks, self.ways * examples]),
         )
+
+
+def _turned(pixels: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
+    """Images `[tasks, images, size, size, channels]` by quarter turns `[tasks, images]`."""
+    turns = turns[..., None, None, None]
+    pixels = tf.where(turns % 2 == 1, tf.transpose(pixels, [0, 1, 3, 2, 4]), pixels)
+    pixels = tf.where((turns == 1) | (turns == 2), tf.reverse(pixels, [2]), pixels)
+    return tf.where(turns >= 2, tf.reverse(pixels, [3]), pixels)

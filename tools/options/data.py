@@ -24,6 +24,12 @@ flags.DEFINE_string(
     f"joined by +, whose tasks are mixed, in gray; or {' or '.join(SOURCES)} (regression).",
 )
 flags.DEFINE_string("data_dir", None, "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
+flags.DEFINE_string(
+    "cache_dir",
+    None,
+    "Folder to keep decoded images in: for sets larger than memory, and to start sooner the next "
+    "time. It may be deleted when no run is using it. Default: images are held in memory.",
+)
 define_count("data_seed", 0, 0, "Draws the characters of glyphs and the classes of a seeded split.")
 define_count(
     "image_size", 28, 8, "Height and width, in pixels, that images of other sizes are resized to."
@@ -69,8 +75,8 @@ define_count(
 define_count("episodes", 600, 2, "Tasks of the final evaluation.")
 
 NAMES = (
-    *("dataset", "data_dir", "data_seed", "image_size", "split", "rotations", "invert"),
-    *("min_images", "ways", "shots", "queries", "test_inner_steps", "episodes"),
+    *("dataset", "data_dir", "cache_dir", "data_seed", "image_size", "split", "rotations"),
+    *("invert", "min_images", "ways", "shots", "queries", "test_inner_steps", "episodes"),
 )
 
 _PARTS = {
@@ -187,7 +193,9 @@ def _loaded(name: str, channels: int | None) -> ImageClasses:
         from tfmeta import distributed
 
         distributed.init(cycle_milliseconds=5)
-    return load_image_classes(name, FLAGS.image_size, channels, FLAGS.data_dir, FLAGS.data_seed)
+    return load_image_classes(
+        name, FLAGS.image_size, channels, FLAGS.data_dir, FLAGS.data_seed, FLAGS.cache_dir
+    )
 
 
 def _large(classes: ImageClasses, least: int | None) -> ImageClasses:
