@@ -108,3 +108,17 @@ def test_images_are_not_copied_into_the_graph():
 def test_what_cannot_be_drawn_is_refused(arguments, sentence):
     with pytest.raises(ArgumentError, match=sentence):
         Episodes(classes(), **{"ways": 2, "shots": 1, "queries": 1, **arguments})
+
+
+def test_turned_classes_show_what_their_images_are():
+    whole = ImageClasses(
+        np.random.default_rng(0).integers(0, 256, [12, 4, 4, 3], np.uint8),
+        np.full(4, 3),
+        tuple("abcd"),
+    ).with_rotations()
+    copied = ImageClasses(whole.images, whole.counts, whole.names)
+    assert not copied.turns.any()
+    batches = (Episodes(c, 5, 1, 2).batches(20, steps=3) for c in (whole, copied))
+    for ours, theirs in zip(*batches, strict=True):
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name])

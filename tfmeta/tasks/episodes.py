@@ -75,7 +75,7 @@ class Episodes(TaskSource):
         with tf.init_scope(), tf.device("CPU"):
             self._counts = tf.constant(classes.counts)
             self._starts = tf.constant(classes.starts)
-            self._turns = tf.constant(classes.turns)
+            self._turns = tf.constant(classes.turns, tf.int32)
 
     def tasks(self, seeds: tf.Tensor) -> dict[str, tf.Tensor]:
         drawn = random_numbers.choose(seeds, len(self._counts), self.ways)
@@ -110,8 +110,11 @@ class Episodes(TaskSource):
 
 
 def _turned(pixels: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
-    """Images `[tasks, images, size, size, channels]` by quarter turns `[tasks, images]`."""
-    turns = turns[..., None, None, None]
-    pixels = tf.where(turns % 2 == 1, tf.transpose(pixels, [0, 1, 3, 2, 4]), pixels)
-    pixels = tf.where((turns == 1) | (turns == 2), tf.reverse(pixels, [2]), pixels)
-    return tf.where(turns >= 2, tf.reverse(pixels, [3]), pixels)
+    """Images `[tasks, images, size, size, channels]` by quarter turns, int32 `[tasks, images]`."""
+    images = tf.reshape(pixels, [-1, *pixels.shape[2:]])
+    # Each image is turned by its own turn alone, which takes a third of the time of all turns.
+    places = tf.dynamic_partition(tf.range(tf.size(turns)), tf.reshape(turns, [-1]), 4)
+    upright, once, twice, thrice = (tf.gather(images, place) for place in places)
+    once, thrice = (tf.transpose(part, [0, 2, 1, 3]) for part in (once, thrice))
+    parts = [upright, tf.reverse(once, [1]), tf.reverse(twice, [1, 2]), tf.reverse(thrice, [2])]
+    return tf.reshape(tf.dynamic_stitch(places, parts), tf.shape(pixels))
