@@ -22,6 +22,9 @@ and predicts the meta-step of omniglot_5w1s on up to 1000 ranks.
 adapt is a call of `adapt` on 25 examples, of 5 inner steps, by a dense and by a convolutional
 network: the first, later ones that fill a model made before, and later ones that make a new one.
 
+loading reads 10 000 and 100 000 photos that it writes: seconds and peak memory, of decoding into
+memory, into --cache_dir's file, and of that file again; then MAML's step on either, in turns.
+
 The workloads of learned optimizers run on one core, and their time is that of the CPU: the time on
 the clock, were there no other work. Only ratios hold on a machine with other work. The last line on
 standard output is one JSON object.
@@ -41,13 +44,14 @@ from tfmeta.tools.benchmarks.against_itself import hierarchical_rnn, two_ranks
 from tfmeta.tools.benchmarks.against_rivals import compare
 from tfmeta.tools.benchmarks.collectives import collectives
 from tfmeta.tools.benchmarks.comparisons import COMPARISONS
+from tfmeta.tools.benchmarks.loading import loading
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_enum(
     "workload",
     "omniglot_5w1s",
-    [*COMPARISONS, "ranks", "hierarchical_rnn", "collectives", "adapt"],
+    [*COMPARISONS, "ranks", "hierarchical_rnn", "collectives", "adapt", "loading"],
     "What to measure.",
 )
 flags.DEFINE_string(
@@ -75,6 +79,8 @@ def _measured(folder: Path) -> dict[str, Any]:
         from tfmeta.tools.benchmarks.adapting import adapting
 
         return adapting(**turns)
+    if FLAGS.workload == "loading":
+        return loading(folder, **turns)
     if FLAGS.workload == "hierarchical_rnn":
         return hierarchical_rnn(**turns)
     return compare(COMPARISONS[FLAGS.workload], FLAGS.rival_python, folder, _images, **turns)
