@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 from tfmeta.checks import check_count
 from tfmeta.data.image_classes import ImageClasses
@@ -17,6 +18,8 @@ def load_image_classes(
     data_dir: str | None = None,
     seed: int = 0,
     cache_dir: str | None = None,
+    label_key: str = "label",
+    tfds_splits: Sequence[str] | None = None,
 ) -> ImageClasses:
     """Loads or draws image classes.
 
@@ -31,6 +34,10 @@ def load_image_classes(
             to start sooner the next time. There is one `.npy` file for what was decoded and how;
             it is mapped into memory, of which it takes what is left over. It may be deleted
             whenever no run is using it. None means to hold the images in memory.
+        label_key: the feature of `"tfds:NAME"` that holds the labels.
+        tfds_splits: the splits of `"tfds:NAME"` to join, such as `["train", "extra"]`, or parts of
+            them, such as `["train[:50%]"]`. None means train, validation and test, as far as there
+            are any.
 
     Returns:
         The classes, sorted by name.
@@ -50,7 +57,9 @@ def load_image_classes(
             "dataset", dataset, f"there is no such data set; use {', '.join(most)} or {last}."
         )
     prepared, kept = (path and os.path.expanduser(path) for path in (data_dir, cache_dir))
-    return load(place, LoadOptions(image_size, channels, prepared, seed, kept))
+    return load(
+        place, LoadOptions(image_size, channels, prepared, seed, kept, label_key, tfds_splits)
+    )
 
 
 def dataset_forms() -> list[str]:

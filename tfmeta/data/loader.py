@@ -1,6 +1,6 @@
 """The interface of loaders: functions that read or draw image classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from tfmeta.data.image_classes import ImageClasses
@@ -15,6 +15,9 @@ class LoadOptions(NamedTuple):
         channels: 1 (gray) or 3 (color). None means 3 if any image has colors, else 1.
         data_dir: folder of data sets that a library has prepared. None means the library's own.
         cache_dir: folder to keep decoded images in. None means to hold them in memory.
+        label_key: the feature of a TensorFlow data set that holds the labels.
+        tfds_splits: the splits of a TensorFlow data set to join. None means train, validation and
+            test, as far as there are any.
         seed: seed of data that is drawn.
     """
 
@@ -23,6 +26,8 @@ class LoadOptions(NamedTuple):
     data_dir: str | None = None
     seed: int = 0
     cache_dir: str | None = None
+    label_key: str = "label"
+    tfds_splits: Sequence[str] | None = None
 
 
 DEFAULTS = LoadOptions()

@@ -24,6 +24,13 @@ flags.DEFINE_string(
     f"joined by +, whose tasks are mixed, in gray; or {' or '.join(SOURCES)} (regression).",
 )
 flags.DEFINE_string("data_dir", None, "Folder of prepared TensorFlow Datasets, for tfds:NAME.")
+flags.DEFINE_string("label_key", "label", "The feature of tfds:NAME that holds the labels.")
+flags.DEFINE_list(
+    "tfds_splits",
+    None,
+    "The splits of tfds:NAME to join, as train,extra. Default: train, validation and test, as far "
+    "as there are any.",
+)
 flags.DEFINE_string(
     "cache_dir",
     None,
@@ -75,8 +82,18 @@ define_count(
 define_count("episodes", 600, 2, "Tasks of the final evaluation.")
 
 NAMES = (
-    *("dataset", "data_dir", "cache_dir", "data_seed", "image_size", "split", "rotations"),
-    *("invert", "min_images", "ways", "shots", "queries", "test_inner_steps", "episodes"),
+    *("dataset", "data_dir", "label_key", "tfds_splits", "cache_dir", "data_seed", "image_size"),
+    *(
+        "split",
+        "rotations",
+        "invert",
+        "min_images",
+        "ways",
+        "shots",
+        "queries",
+        "test_inner_steps",
+        "episodes",
+    ),
 )
 
 _PARTS = {
@@ -194,7 +211,14 @@ def _loaded(name: str, channels: int | None) -> ImageClasses:
 
         distributed.init(cycle_milliseconds=5)
     return load_image_classes(
-        name, FLAGS.image_size, channels, FLAGS.data_dir, FLAGS.data_seed, FLAGS.cache_dir
+        name,
+        FLAGS.image_size,
+        channels,
+        FLAGS.data_dir,
+        FLAGS.data_seed,
+        FLAGS.cache_dir,
+        FLAGS.label_key,
+        FLAGS.tfds_splits,
     )
 
 

@@ -1,8 +1,7 @@
-"""A training on the images of a folder, in memory or mapped: seconds and memory, see `answering`."""
+"""A training on the images of a folder, in memory or mapped, see `answering`."""
 
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
