@@ -60,7 +60,10 @@ def identities(paths: Iterable[str]) -> list[tuple[str, int, int]]:
     """What tells whether files are the same as before: where they are, their sizes and times."""
     found = []
     for path in paths:
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError:  # there is no file, which whoever reads it has to tell
+            continue
         found.append((os.path.abspath(path), status.st_size, status.st_mtime_ns))
     return found
 

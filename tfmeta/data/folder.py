@@ -104,7 +104,6 @@ def _read(paths: Sequence[str], image_size: int | None, value: str) -> Iterator[
             f"the image{'s' if several else ''} {named} cannot be read; replace or remove "
             f"{'them' if several else 'it'}.",
         )
-    return pixels
 
 
 def _left_out(others: Sequence[_File], value: str) -> str:

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -236,7 +235,7 @@ def _read(
 
 def _identity(builder: Any, splits: Iterable[str]) -> list[Any]:
     paths = (str(path) for split in splits for path in builder.info.splits[split].filepaths)
-    return cache.identities(path for path in paths if os.path.exists(path))
+    return cache.identities(paths)
 
 
 def _pixels(image: bytes | np.ndarray, image_size: int | None, value: str) -> np.ndarray:
