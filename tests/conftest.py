@@ -94,14 +94,15 @@ def horovodrun():
 def learned(request, horovodrun, tmp_path_factory):
     """What so many ranks of the module's PROGRAM leave: arrays with a leading rank axis, by name.
 
-    The program is given the file to write, in the folder `path`; each number of ranks is started
-    once.
+    The program is given the file to write, in the folder `path`, and the module's ARGUMENTS, if
+    any; each number of ranks is started once.
     """
 
     @functools.cache
     def learned(ranks):
         path = tmp_path_factory.mktemp(f"ranks{ranks}") / "results.npz"
-        finished = horovodrun(ranks, [request.module.PROGRAM, path])
+        arguments = getattr(request.module, "ARGUMENTS", ())
+        finished = horovodrun(ranks, [request.module.PROGRAM, path, *arguments])
         assert finished.returncode == 0, finished.stderr
         with np.load(path) as results:
             return {**results, "path": path.parent}

@@ -1,6 +1,6 @@
-"""Learns from this rank's share of 7 tasks, with every learner and every start.
+"""Learns from this rank's share of 7 tasks, with some learners and starts, or with every one.
 
-    learn_on_ranks.py FILE
+    learn_on_ranks.py FILE [all]
 
 leaves in FILE, an .npz, what every rank has: each array with a leading rank axis; and on several
 ranks beside it, in timeline.json, what Horovod did in 20 steps and the end of their epoch.
@@ -47,6 +47,10 @@ class Largest(keras.metrics.Metric):
 
     def result(self):
         return self.value
+
+
+# One with statistics, one with a memory, one with starts of clusters, one with a rule of its own.
+SOME = ("maml", "reptile", "own gradient", "evidence")
 
 
 def cases():
@@ -109,13 +113,15 @@ def record(path):
     distributed.broadcast(learner.variables)
 
 
-def main(path):
+def main(path, chosen=SOME):
     os.environ["HOROVOD_TIMELINE"] = "DYNAMIC"  # it may be started later
     tfmeta.init()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     results = {"refused": refused()}
     for name, kind, arguments, start in cases():
+        if name not in chosen and chosen != "all":
+            continue
         learned = learn(kind, arguments, start)
         results |= {f"{name}: {what}": value for what, value in learned.items()}
     if distributed.size() > 1:
@@ -130,4 +136,4 @@ def flat(variables):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,4 +1,4 @@
-"""However many ranks share a meta-batch, every learner learns what it learns on one."""
+"""However many ranks share a meta-batch, a learner learns what it learns on one."""
 
 import collections
 import json
