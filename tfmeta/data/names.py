@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import unicodedata
 
 # What data sets call their parts. The last two are folders of the Omniglot archives.
@@ -26,12 +27,9 @@ def readable(name: str) -> str:
     write them apart. Bytes that are no UTF-8 are read as Latin-1.
 
     Args:
-        name: as Python gives names of files.
+        name: as Python gives names of files, with marks in the place of such bytes.
     """
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # it has the marks of bytes that could not be decoded
-        name = os.fsencode(name).decode("latin-1")
+    name = re.sub("[\udc80-\udcff]", lambda mark: chr(ord(mark[0]) - 0xDC00), name)
     return unicodedata.normalize("NFC", name)
 
 

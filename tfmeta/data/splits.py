@@ -186,7 +186,7 @@ def _sizes(count: int, ways: int | None) -> tuple[int, int, int]:
 
 def _listed(classes: ImageClasses, folder: str) -> list[str | None]:
     part_of: dict[str, str] = {}
-    known = {readable(name): name for name in classes.names}
+    known = {readable(name).strip(): name for name in classes.names}
     for part, file in _lists(folder):
         for listed in read_names(os.path.join(folder, file)):
             if listed not in known:
