@@ -1,3 +1,4 @@
+import contextlib
 import io
 
 import numpy as np
@@ -206,6 +207,28 @@ def test_damaged_files_raise_what_says_so(form):
                 failures += 1
                 assert str(error)
     assert failures > 50
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_thousand_mutated_files_of_all_formats_are_read_or_unreadable():
+    """Flipped bytes and cuts, drawn from a seed; nothing else is raised, and nothing hangs."""
+    Image.init()
+    whole = []
+    for form in sorted(set(Image.SAVE) & set(pictures.formats())):
+        for picture in (Image.fromarray(COLOR), Image.fromarray(GRADIENT > 100)):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                whole.append(saved(picture, form))
+    rng = np.random.default_rng(0)
+    read = 0
+    for number in range(1000):
+        data = bytearray(whole[number % len(whole)])
+        for place in rng.integers(len(data), size=rng.integers(1, 5)):
+            data[place] = rng.integers(256)
+        if number % 3 == 0:
+            data = data[: rng.integers(len(data))]
+        with contextlib.suppress(pictures.UnreadableError):
+            read += decoded(bytes(data)).dtype == np.uint8
+    assert 100 < read < 900
 
 
 def test_resizing_makes_squares_and_keeps_levels():

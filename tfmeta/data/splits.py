@@ -128,14 +128,13 @@ def _shared(parts: dict[str, ImageClasses], ways: int) -> dict[str, ImageClasses
     missing = [name for name in SPLITS if name not in parts]
     count, train = sum(map(len, parts.values())), len(parts["train"])
     if missing and train >= ways:
-        share = "validation has"
-        if "test" in missing:
-            share = "validation and test have"
+        both = "test" in missing
         fewer = f"lower ways to {count // 3} or " if count >= 6 else ""
         warnings.warn(
-            f"{count} classes are too few for three parts of {ways}: {share} the {train} classes "
-            "of training, so that their accuracy is not one on classes never seen; "
-            f"{fewer}add classes.",
+            f"{count} classes are too few for three parts of {ways}: "
+            f"{'validation and test have' if both else 'validation has'} the {train} classes of "
+            f"training, so that {'their' if both else 'its'} accuracy is not one on classes never "
+            f"seen; {fewer}add classes.",
             DataWarning,
             stacklevel=3,
         )
