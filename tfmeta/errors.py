@@ -44,6 +44,21 @@ class RanksError(RuntimeError):
         self.of_another = of_another
 
 
+class StoppedError(RuntimeError):
+    """A training that was asked to end, and has kept all that it did.
+
+    Args:
+        steps: how many outer steps it took, those before it was resumed included.
+    """
+
+    def __init__(self, steps: int):
+        super().__init__(steps)
+        self.steps = steps
+
+    def __str__(self) -> str:
+        return f"stopped after {self.steps} steps"
+
+
 class NonFiniteError(ArithmeticError):
     """A meta-loss that is not a finite number any more.
 

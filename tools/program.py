@@ -1,14 +1,17 @@
 """How every binary of tfmeta starts and ends: its flags, its exit status, its last words.
 
-Exit status 2 says that the input cannot be used, 3 that the meta-loss is not finite any more; both
-come with one sentence and no traceback. On several ranks rank 0 speaks; another rank gives it time
-to do so, and speaks only if it is still alive then, since it is the only one in trouble.
+Exit status 2 says that the input cannot be used, 3 that the meta-loss is not finite any more, 143
+and 130 that SIGTERM or SIGINT ended the program; all come with one sentence and no traceback. On
+several ranks rank 0 speaks; another rank gives it time to do so, and speaks only if it is still
+alive then, since it is the only one in trouble.
 """
 
 import math
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,12 +21,16 @@ from types import ModuleType
 
 from absl import app, flags, logging
 
-from tfmeta.environment.launch import launched_rank, wait_to_speak
-from tfmeta.errors import ArgumentError, DataWarning, NonFiniteError, RanksError
+from tfmeta.environment import stopping
+from tfmeta.environment.launch import launched_rank, outlive_launcher, wait_to_speak
+from tfmeta.errors import ArgumentError, DataWarning, NonFiniteError, RanksError, StoppedError
 from tfmeta.tools import chatter
 
 BAD_INPUT = 2
 NOT_FINITE = 3
+
+_kept = "nothing was written"  # when a signal ends the program
+_speaking = threading.Lock()
 
 # A flag that is defined here for another module is one of that module, for `--help`.
 flags.disclaim_key_flags()
@@ -39,12 +46,20 @@ def start(main: Callable[[], None], onednn: bool = False) -> None:
             the products of learned optimizers on thousands of weights take 0.8 of its own with
             oneDNN.
     """
+    outlive_launcher()
+    stopping.listen(_stopped)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn else "0")
     _help_shows(sys.modules[main.__module__])
     # Libraries tell through absl what they are about to try; warnings still show.
     flags.FLAGS.set_default("verbosity", logging.WARNING)
     warnings.showwarning = _warned
     app.run(lambda _: _guarded(main), flags_parser=_parse)
+
+
+def keep(sentence: str) -> None:
+    """From now on this is said when a signal ends the program: what is kept, and how to go on."""
+    global _kept
+    _kept = sentence
 
 
 def define_count(name: str, default: int | None, least: int, text: str) -> None:
@@ -142,8 +157,8 @@ def _guarded(main: Callable[[], None]) -> None:
         _end(_sentence(error), BAD_INPUT)
     except NonFiniteError as error:
         _end(str(error), NOT_FINITE)
-    except KeyboardInterrupt:
-        _end("interrupted.", 130)
+    except StoppedError as error:
+        _stopped(stopping.requested() or signal.SIGTERM, steps=error.steps)
     except RanksError as error:
         _end(str(error), BAD_INPUT, error.of_another)
     except Exception as error:
@@ -164,9 +179,30 @@ def _of_ranks(error: Exception) -> RanksError | None:
     return explained(error, "something else")
 
 
+def _stopped(asked: signal.Signals, given_up: bool = False, steps: int | None = None) -> None:
+    """Ends the program that a signal has asked to, on any thread; rank 0 says what is kept.
+
+    Args:
+        asked: the signal.
+        given_up: whether a step was left unfinished, since it took too long.
+        steps: after how many it was stopped, where that is known.
+    """
+    when = "" if steps is None else f" after {steps} steps"
+    when = " within a step, which took too long to be waited for" if given_up else when
+    sentence = f"stopped by {asked.name}{when}; {_kept}."
+    _speak(sentence if launched_rank() == 0 else "", 128 + asked)
+
+
 def _end(message: str, status: int, of_another: bool = False) -> None:
     wait_to_speak(of_another)
-    sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
-    # Not sys.exit: Horovod's shutdown would wait for ranks that will never come.
-    os._exit(status)
+    _speak(message, status)
+
+
+def _speak(message: str, status: int) -> None:
+    """The last words of the program, said once; the first thread that comes here ends it."""
+    with _speaking:
+        sys.stdout.flush()
+        if message:
+            print(message, file=sys.stderr, flush=True)
+        # Not sys.exit: Horovod's shutdown would wait for ranks that will never come.
+        os._exit(status)

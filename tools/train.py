@@ -53,9 +53,7 @@ def main() -> None:
     )
     trained = learner.learner(source.spec, outer_loop.optimizer(FLAGS.steps))
     main_rank = distributed.is_main()
-    if main_rank:
-        folder.write_flags(runs.lines(_NAMES))
-        print(f"{distributed.size()} rank(s), output in {folder.path}", flush=True)
+    outer_loop.begin(folder, _NAMES)
     training = train(
         clusters.trainer(trained, source, validation, FLAGS.meta_batch, FLAGS.validation_episodes),
         folder,

@@ -101,9 +101,7 @@ def main() -> None:
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
     main_rank = distributed.is_main()
-    if main_rank:
-        folder.write_flags(runs.lines(_NAMES))
-        print(f"{distributed.size()} rank(s), output in {folder.path}", flush=True)
+    outer_loop.begin(folder, _NAMES)
     trainer = OptimizerTrainer(
         learner,
         trainings,

@@ -9,6 +9,7 @@ from tfmeta.distributed.agreement import agree, explained, together
 from tfmeta.distributed.collectives import broadcast, gather, gather_objects, sum_over_ranks
 from tfmeta.distributed.ending import speak_once
 from tfmeta.distributed.share import chunks, share
+from tfmeta.distributed.stopping import stop_agreed
 from tfmeta.distributed.world import init, is_main, rank, size
 from tfmeta.environment.launch import launched_size
 
@@ -24,6 +25,7 @@ __all__ = [
     "rank",
     "share",
     "size",
+    "stop_agreed",
     "sum_over_ranks",
     "together",
 ]

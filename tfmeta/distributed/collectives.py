@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.distributed.stopping import heard, request
 from tfmeta.distributed.world import horovod, rank, size
 
 # What DistributedGradientTape calls the gradient of its first source, by a generic name.
@@ -48,7 +49,10 @@ _sum_graph = tf.function(lambda tensors: _sum(tensors, [1, -1]), autograph=False
 def _sum(tensors, shape):
     wide = any(t.dtype == tf.float64 or t.dtype.is_integer for t in tensors)
     dtype = tf.float64 if wide else tf.float32
-    flat = tf.concat([tf.reshape(tf.cast(tensor, dtype), shape) for tensor in tensors], axis=-1)
+    # Whether a rank has been asked to end travels along.
+    flat = tf.concat(
+        [tf.reshape(tf.cast(tensor, dtype), shape) for tensor in [*tensors, request()]], axis=-1
+    )
     with tf.GradientTape() as tape:
         origin = tf.zeros_like(flat)
         tape.watch(origin)
@@ -56,7 +60,8 @@ def _sum(tensors, shape):
         value = tf.reduce_sum(origin * flat)
     tape = horovod().DistributedGradientTape(tape, op=horovod().Sum)
     [total] = tape.gradient(value, [origin], use_generic_names=True)
-    parts = tf.split(total, [math.prod(tensor.shape) for tensor in tensors], axis=-1)
+    *parts, requests = tf.split(total, [*(math.prod(t.shape) for t in tensors), 1], axis=-1)
+    heard().assign(tf.cast(tf.reshape(requests, []), tf.float32))
     return [
         tf.cast(tf.reshape(part, tensor.shape), tensor.dtype)
         for part, tensor in zip(parts, tensors, strict=True)

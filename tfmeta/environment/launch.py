@@ -1,9 +1,12 @@
 """What the launcher says about this process, known before TensorFlow or Horovod is imported."""
 
+import ctypes
 import os
+import signal
 import time
 
 _LAUNCHERS = ("HOROVOD_{}", "OMPI_COMM_WORLD_{}", "PMI_{}")
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 # Launchers end the other ranks as soon as one has ended: within a second or so.
 _SECONDS_TO_SPEAK = 8.0
 
@@ -46,3 +49,26 @@ def wait_to_speak(of_another: bool = False) -> None:
     """
     if launched_size() > 1 and (of_another or launched_rank() > 0):
         time.sleep(_SECONDS_TO_SPEAK + min(launched_rank(), 5))
+
+
+def outlive_launcher() -> None:
+    """On several ranks, goes on in another process, which launchers ask to end but do not kill.
+
+    `horovodrun` asks its children and their children to end, and soon kills those that are still
+    there; it waits for the output of all others. So the two processes above this one end as soon
+    as they are asked to, and when they are gone this one is asked to end, by SIGTERM. Otherwise
+    they wait for it and end with its exit status.
+    """
+    if launched_size() == 1:
+        return
+    for _ in range(2):
+        above = os.getpid()
+        below = os.fork()
+        if below:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            status = os.waitstatus_to_exitcode(os.waitpid(below, 0)[1])
+            os._exit(128 - status if status < 0 else status)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != above:  # it ended in between
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -32,16 +32,17 @@ class ClusteredFewShotTrainer(FewShotTrainer):
 
     def advance(self, step, count, progress):
         sums: dict[str, float] = {}
-        end = step + count
-        while step < end:
+        first, end = step, step + count
+        while step < end and not progress.stopping:
             since = step - self.pretrain_steps
             if since == 0 or (self.refresh and since > 0 and since % self.refresh == 0):
                 self.learner.start.form_clusters(self.learner, Pool(self.source, self.pool, step))
             until = self._next(step, end)
-            for name, value in super().advance(step, until - step, progress).items():
-                sums[name] = sums.get(name, 0.0) + value * (until - step)
-            step = until
-        return {name: total / count for name, total in sums.items()}
+            means = super().advance(step, until - step, progress)
+            for name, value in means.items():
+                sums[name] = sums.get(name, 0.0) + value * (progress.reached - step)
+            step = progress.reached
+        return {name: total / (step - first) for name, total in sums.items()}
 
     def _next(self, step, end):
         """The first step after this one at which clusters are formed, or the end."""

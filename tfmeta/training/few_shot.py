@@ -76,3 +76,4 @@ class _Steps(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.progress.step(self.first_step + batch, logs)
+        self.model.stop_training = self.progress.stopping

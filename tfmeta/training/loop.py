@@ -1,4 +1,4 @@
-"""The meta-training of a learner, resumable at any validation."""
+"""The meta-training of a learner, which can be stopped at any step and resumed."""
 
 import abc
 import math
@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from tfmeta import distributed
-from tfmeta.errors import ArgumentError, NonFiniteError
+from tfmeta.environment import stopping
+from tfmeta.errors import ArgumentError, NonFiniteError, StoppedError
 from tfmeta.training import checkpoints
 from tfmeta.training.bar import Bar
 from tfmeta.training.events import Events
@@ -48,8 +49,9 @@ class Trainer(abc.ABC):
     def advance(self, step: int, count: int, progress: "Progress") -> dict[str, float]:
         """Takes the steps `step`, ... `step + count - 1`, and tells `progress` of each.
 
-        What it does depends on the learner's variables and on these numbers alone, so that a
-        training that was killed goes on, with the same number of ranks, as if it had not been.
+        It takes no further step once `progress.stopping`. What it does depends on the learner's
+        variables and on these numbers alone, so that a training that was stopped or killed goes on,
+        with the same number of ranks, as if it had not been.
 
         Returns:
             What to record of them.
@@ -87,11 +89,12 @@ def train(
         trainer: how its steps are taken.
         folder: where checkpoints and metrics go.
         steps: outer steps in all.
-        validate_every: outer steps between two validations; each ends with a checkpoint.
+        validate_every: outer steps between two validations; before each there is a checkpoint.
         resume: go on from the newest whole checkpoint of the folder.
         shorter: what would make it take less time, see `Forecast`.
 
     Raises:
+        StoppedError: a rank was asked to end; there is a checkpoint of the steps so far.
         NonFiniteError: the meta-loss, or a weight at a checkpoint, is not finite; checkpoints stay
             as they were.
         ArgumentError: there is nothing to go on with.
@@ -99,52 +102,116 @@ def train(
     started = time.monotonic()
     saved = checkpoints.Checkpoints(folder.checkpoints)
     learner = trainer.learner
-    step, rows = _resume(learner, folder, saved) if resume else (0, [])
-    seconds = rows[-1]["seconds"] if rows else 0.0
-    progress = Progress(step, steps, trainer.meta_batch, shorter)
+    rows, part = _resume(learner, folder, saved) if resume else ([], Part(0, 0, 0.0, {}))
+    progress = Progress(part.step, steps, trainer.meta_batch, shorter)
     events = None
     if distributed.is_main():
         events = Events(folder.path, rows, folder.read_flags(), trainer.images())
-    while step < steps:
-        count = min(validate_every - step % validate_every, steps - step)
+    while True:
+        validated = rows[-1]["step"] if rows else 0
+        if part.step > validated and (part.step % validate_every == 0 or part.step >= steps):
+            row = part.row(trainer.validate())
+            progress.bar.tell(f"step {part.step}: validation {trainer.headline(row['validation'])}")
+            rows = [*rows, row]
+            if events:
+                _keep(rows, trainer, folder, saved, events)
+            part = Part(part.step, 0, part.seconds, {})
+        if part.step >= steps:
+            break
+        count = min(validate_every - part.step % validate_every, steps - part.step)
         before = time.monotonic()
-        trained = trainer.advance(step, count, progress)
-        seconds += time.monotonic() - before
-        step += count
-        validation = trainer.validate()
+        trained = trainer.advance(part.step, count, progress)
+        part = part.longer(progress.reached, time.monotonic() - before, trained)
         # A task may diverge in more inner steps than training takes; weights that are not finite
         # would make every loss from here on so, and are not saved.
         if not all(np.isfinite(weight).all() for weight in learner.get_weights()):
-            raise NonFiniteError(step, math.nan)
-        progress.bar.tell(f"step {step}: validation {trainer.headline(validation)}")
-        if events:
-            row = {"step": step, "seconds": seconds, "training": trained, "validation": validation}
-            rows = [*rows, row]
-            if _is_best(rows, trainer):
-                saved.save_best(learner)
-            folder.write_metrics(rows)
-            events.write(row)
-            saved.save(learner, step)
+            raise NonFiniteError(part.step, math.nan)
+        if distributed.is_main():
+            folder.write_part(part._asdict())
+            saved.save(learner, part.step)
+        if progress.stopping:
+            progress.close()
+            distributed.gather_objects("saved")  # rank 0 has
+            raise StoppedError(part.step)
+        stopping.release()
     progress.close()
     return Training(rows, time.monotonic() - started, progress.tasks_per_second())
 
 
+class Part(NamedTuple):
+    """The steps since the last validation, which a checkpoint may lie among.
+
+    Attributes:
+        step: how many outer steps there have been in all.
+        count: how many of them since the last validation.
+        seconds: that all of them took.
+        training: means of what `advance` gave, over those since the last validation.
+    """
+
+    step: int
+    count: int
+    seconds: float
+    training: dict[str, float]
+
+    def longer(self, step: int, seconds: float, training: dict[str, float]) -> "Part":
+        """This part and the steps up to `step`, which took so many seconds."""
+        more = step - self.step
+        count = self.count + more
+        if self.count and self.training.keys() == training.keys():
+            training = {
+                name: (self.count * self.training[name] + more * value) / count
+                for name, value in training.items()
+            }
+        return Part(step, count, self.seconds + seconds, training)
+
+    def row(self, validation: dict[str, Any]) -> dict[str, Any]:
+        """The row of `metrics.jsonl`, with what `validate` gave."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "training": self.training,
+            "validation": validation,
+        }
+
+
+def _keep(rows, trainer, folder, saved, events):
+    """Writes the last row, and the learner if it is the best so far."""
+    stopping.hold()
+    if _is_best(rows, trainer):
+        saved.save_best(trainer.learner)
+    folder.write_metrics(rows)
+    events.write(rows[-1])
+    stopping.release()
+
+
 def _resume(learner, folder, saved):
-    """Restores on rank 0, from whose weights every rank starts; the step is told to all."""
-    step, rows, problem = 0, [], None
+    """Restores on rank 0, from whose weights every rank starts; the step is told to all.
+
+    Returns:
+        The rows up to the checkpoint, and the `Part` that ends with it.
+    """
+    rows, part, problem = [], Part(0, 0, 0.0, {}), None
     if distributed.is_main():
         try:
             found = saved.newest_whole()
             if found is not None:
                 step, path = found
                 checkpoints.restore(learner, path)
-                rows = folder.read_metrics(step)
+                rows, part = _history(folder, step)
         except ArgumentError as error:
             problem = error
-    step, problem = distributed.gather_objects((step, problem))[0]
+    rows, part, problem = distributed.gather_objects((rows, part, problem))[0]
     if problem is not None:
         raise problem
-    return step, rows
+    return rows, part
+
+
+def _history(folder, step):
+    """The rows up to a step, and the part since the last of them."""
+    rows = folder.read_metrics(step)
+    part = Part(step, 0, rows[-1]["seconds"] if rows else 0.0, {})
+    kept = folder.read_part() if step > (rows[-1]["step"] if rows else 0) else {}
+    return rows, Part(**kept) if kept.get("step") == step else part
 
 
 def _is_best(rows, trainer):
@@ -156,9 +223,16 @@ def _is_best(rows, trainer):
 
 
 class Progress:
-    """Tells how far a training is, and stops every rank at a meta-loss that is not finite."""
+    """Tells how far a training is, and stops every rank at a meta-loss that is not finite.
+
+    Attributes:
+        reached: how many steps there have been.
+        stopping: whether a rank has been asked to end; all ranks see it at the same step.
+    """
 
     def __init__(self, first_step: int, steps: int, meta_batch: int, shorter: str = "."):
+        self.reached = first_step
+        self.stopping = False
         self.meta_batch = meta_batch
         self.total = steps
         self.forecast = Forecast(shorter)
@@ -181,6 +255,9 @@ class Progress:
         if not math.isfinite(loss):
             self.close()
             raise NonFiniteError(step, loss)
+        stopping.hold()  # until there is a checkpoint
+        self.reached = step + 1
+        self.stopping = distributed.stop_agreed()
         now = time.monotonic()
         if self.last is not None:
             self.seconds += now - self.last

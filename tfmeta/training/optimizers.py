@@ -71,6 +71,8 @@ class OptimizerTrainer(Trainer):
             loss = self._meta_iteration(number)
             progress.step(number, {"loss": loss})
             losses.append(loss)
+            if progress.stopping:
+                break
         return {"loss": float(np.mean(losses))}
 
     def _meta_iteration(self, number: int) -> float:

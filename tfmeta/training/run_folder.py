@@ -1,6 +1,7 @@
 """The folder that a run leaves: what made it, what happened, and what came out."""
 
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ class RunFolder:
     """An output folder; rank 0 alone may write to it.
 
     It holds `flags.txt` (a flagfile that makes the run again), `metrics.jsonl` (one line for each
-    validation), the same for TensorBoard in an event file, `checkpoints/`, `results.json` and
-    `report.png`; and `clusters.png` where tasks are clustered.
+    validation), the same for TensorBoard in an event file, `part.json` (the next line as far as the
+    newest checkpoint has come), `checkpoints/`, `results.json` and `report.png`; and `clusters.png`
+    where tasks are clustered.
 
     Args:
         path: the folder; made when the first file is written.
@@ -24,6 +26,7 @@ class RunFolder:
         self.path = Path(path).expanduser()
         self.flags = self.path / "flags.txt"
         self.metrics = self.path / "metrics.jsonl"
+        self.part = self.path / "part.json"
         self.results = self.path / "results.json"
         self.report = self.path / "report.png"
         self.clusters = self.path / "clusters.png"
@@ -85,6 +88,22 @@ class RunFolder:
             return []
         rows = [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
         return [row for row in rows if row["step"] <= last_step]
+
+    def write_part(self, part: dict[str, Any]) -> None:
+        """Writes what is to be known of the steps since the last row, beside a checkpoint."""
+        write_whole(self.part, json.dumps(part) + "\n")
+
+    def read_part(self) -> dict[str, Any]:
+        """What `write_part` wrote; nothing if it did not, or if that is damaged."""
+        try:
+            return dict(json.loads(self.part.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError) as error:
+            print(
+                f"{self.part}: damaged ({error}); its means and seconds are lost.", file=sys.stderr
+            )
+            return {}
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Writes the results as one JSON object."""

@@ -1,11 +1,15 @@
 """The flags of the outer loop, the same for every kind of meta-training, and the run's folder."""
 
 import datetime
+import shlex
 from collections.abc import Collection, Iterable
 
 from absl import flags
 
+from tfmeta.environment import stopping
+from tfmeta.environment.launch import launched_rank, launched_size
 from tfmeta.errors import ArgumentError
+from tfmeta.tools import program
 from tfmeta.tools.options import runs
 from tfmeta.tools.program import define_count, define_positive
 from tfmeta.training.run_folder import RunFolder
@@ -54,6 +58,22 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
     constant = "--outer_schedule=constant" in stored
     runs.adopt(stored, names, {*changeable, *([length] if constant else [])})
     return folder
+
+
+def begin(folder: RunFolder, names: Iterable[str]) -> None:
+    """Rank 0 writes down the flags of the run that begins, and says where it goes.
+
+    Args:
+        folder: of the run.
+        names: the flags that make the run what it is.
+    """
+    stopping.hold()
+    if launched_rank() == 0:
+        folder.write_flags(runs.lines(names))
+    program.keep(f"go on with --output_dir={shlex.quote(str(folder.path))} --resume")
+    stopping.release()
+    if launched_rank() == 0:
+        print(f"{launched_size()} rank(s), output in {folder.path}", flush=True)
 
 
 def optimizer(updates: int):
