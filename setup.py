@@ -4,15 +4,17 @@ Horovod is not among the dependencies: it has to be compiled against the TensorF
 installed, so it comes afterwards, with `tfmeta-build-horovod` (see BUILD.md).
 """
 
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-README = Path(__file__).parent / "README.md"
+ROOT = Path(__file__).parent
+README = ROOT / "README.md"
 
 setup(
     name="tfmeta",
-    version="0.1.0",
+    version=runpy.run_path(str(ROOT / "tfmeta" / "version.py"))["VERSION"],
     description="Meta-learning on Keras models, its tasks split over Horovod ranks.",
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",

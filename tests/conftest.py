@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 # Fixtures that start programs or ranks.
-_STARTERS = {"run", "forked", "horovodrun", "learned"}
+_STARTERS = {"run", "forked", "horovodrun", "learned", "start"}
 
 
 def pytest_collection_finish():

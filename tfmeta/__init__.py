@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from tfmeta.environment.backend import check_backend
+from tfmeta.version import VERSION as __version__  # noqa: F401
 
 check_backend()
 

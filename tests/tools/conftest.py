@@ -1,12 +1,16 @@
 """Small data and small runs for the tests of the binaries."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil  # comes with TensorFlow Datasets
 import pytest
 
 from tfmeta.data.glyphs import glyphs
@@ -94,6 +98,100 @@ def forked(tmp_path_factory):
     yield forked
     server.stdin.close()
     server.wait()
+
+
+class Job:
+    """A program on so many ranks of this machine, while it runs.
+
+    Args:
+        ranks: how many; on one, without `horovodrun`.
+        output: the file that takes what it says.
+        arguments: the program's file, then its own arguments.
+    """
+
+    def __init__(self, ranks: int, output: Path, *arguments: str | Path):
+        command = [sys.executable, *map(str, arguments)]
+        if ranks > 1:
+            launcher = Path(sys.executable).with_name("horovodrun")
+            command = [str(launcher), "-np", str(ranks), "--start-timeout=300", *command]
+        self.ranks, self._output = ranks, output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                command,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                # Shells have it ignored in what they run in the background, such as these tests.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    def said(self) -> str:
+        return self._output.read_text().replace("\r", "\n")
+
+    def wait_for(self, path: Path) -> None:
+        """Waits for a file of the job's."""
+        started = time.monotonic()
+        while not path.exists():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() - started < 240
+            time.sleep(0.01)
+
+    def rank(self, number: int) -> psutil.Process:
+        """The process that does the work of a rank; the first one of the job, if there is none."""
+        found = psutil.Process(self.process.pid)
+        if self.ranks > 1:
+            for child in found.children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if child.environ().get("HOROVOD_RANK") == str(number):
+                        found = child
+        return found
+
+    def end(self, number: signal.Signals, rank: int | None = None) -> str:
+        """Sends a signal to a rank, or to the program that was started; it has 20 seconds to end.
+
+        Returns:
+            What it has said.
+        """
+        family = self._family()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started = psutil.Process(self.process.pid)
+            (started if rank is None else self.rank(rank)).send_signal(number)
+        ends = time.monotonic() + 20
+        self.process.wait(20)
+        _, alive = psutil.wait_procs(family, timeout=max(ends - time.monotonic(), 0.1))
+        assert not alive, self.said()
+        return self.said()
+
+    def kill(self) -> None:
+        """Kills every process of the job."""
+        family = self._family()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(30)
+        psutil.wait_procs(family, timeout=30)
+
+    def _family(self) -> list[psutil.Process]:
+        """The job's processes: horovodrun puts each rank in a session of its own."""
+        try:
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+@pytest.fixture
+def start(horovodrun, tmp_path):
+    """Starts a program of ours on several ranks; what still runs when the test ends is killed."""
+    jobs = []
+
+    def start(ranks: int, *arguments: str | Path) -> Job:
+        jobs.append(Job(ranks, tmp_path / f"output{len(jobs)}", *arguments))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.kill()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfmeta
+
 TOOLS = Path(__file__).parents[2] / "tools"
 TRAIN = TOOLS / "train.py"
 EVALUATE = TOOLS / "evaluate.py"
@@ -163,6 +165,19 @@ def test_existing_run(run, forked, small, tmp_path):
     assert_refused(result, "--ways", 6)
     assert "at most 5" in result.stderr
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_run_of_a_later_version(forked, tmp_path):
+    """Earlier ones are read, also those from before runs said what made them."""
+    flags = tmp_path / "flags.txt"
+    for program, more in ((TRAIN, "--resume"), (EVALUATE, "--part=test")):
+        flags.write_text("# tfmeta 999.0\n--learner=maml\n")
+        result = forked(program, f"--output_dir={tmp_path}", more)
+        assert_refused(result, "--output_dir", tmp_path)
+        assert f"tfmeta 999.0, and this is tfmeta {tfmeta.__version__}" in result.stderr
+    flags.write_text("# tfmeta 0.0.9\n--learner=maml\n")
+    result = forked(EVALUATE, f"--output_dir={tmp_path}")
+    assert "another program, without --seed" in result.stderr
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """A run that was killed, or whose checkpoint was damaged, goes on as if nothing had been."""
 
+import functools
 import signal
-import subprocess
-import sys
+import socket
 import time
 from pathlib import Path
 
@@ -10,58 +10,89 @@ import numpy as np
 import pytest
 
 TRAIN = Path(__file__).parents[2] / "tools" / "train.py"
+LAST = "checkpoints/step_00000200.keras"
 
 
-def _train(ranks, flags, **kwargs):
-    command = [sys.executable, str(TRAIN), *flags]
-    if ranks > 1:
-        horovodrun = Path(sys.executable).with_name("horovodrun")
-        command = [str(horovodrun), "-np", str(ranks), "--start-timeout=300", *command]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+@pytest.fixture(scope="module")
+def flags(small):
+    return [*small, "--steps=200", "--validate_every=40", "--meta_batch=7", "--seed=3"]
 
 
-def _kill_all(process):
-    import psutil
+@pytest.fixture(scope="module")
+def whole(horovodrun, flags, tmp_path_factory):
+    """The folder of an uninterrupted run on so many ranks and such data."""
 
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in family:
-        try:
-            member.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=30)
-    process.wait()
+    @functools.cache
+    def whole(ranks, data):
+        folder = tmp_path_factory.mktemp("runs") / "whole"
+        finished = horovodrun(ranks, [TRAIN, *flags, *data, f"--output_dir={folder}"])
+        assert finished.returncode == 0, finished.stderr
+        return folder
+
+    return whole
 
 
-@pytest.mark.parametrize(
+CASES = pytest.mark.parametrize(
     ("ranks", "data"),
     [
-        (1, "images"),
-        pytest.param(3, "regression", marks=pytest.mark.slow),
-        pytest.param(3, "images", marks=pytest.mark.slow),
+        (1, ()),
+        pytest.param(3, ("--dataset=sinusoid",), marks=pytest.mark.slow),
+        pytest.param(3, (), marks=pytest.mark.slow),
     ],
 )
-def test_killed_and_resumed_equals_uninterrupted(
-    horovodrun, small, weights_of, ranks, data, tmp_path
-):
-    flags = [*small, *(["--dataset=sinusoid"] if data == "regression" else [])]
-    flags += ["--steps=60", "--validate_every=10", "--meta_batch=7", "--seed=3"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert horovodrun(ranks, [TRAIN, *flags, f"--output_dir={whole}"]).returncode == 0
 
-    process = _train(ranks, [*flags, f"--output_dir={killed}"], start_new_session=True)
-    started = time.monotonic()
-    while not (killed / "checkpoints" / "step_00000020.keras").exists():
-        assert process.poll() is None and time.monotonic() - started < 240
-        time.sleep(0.02)
-    _kill_all(process)
-    assert not (killed / "results.json").exists()
 
-    resumed = horovodrun(ranks, [TRAIN, f"--output_dir={killed}", "--resume"])
+@pytest.fixture
+def begun(start, flags, tmp_path):
+    """Starts a run; gives it, and its folder, once it has kept so many steps."""
+
+    def begun(ranks, data, step):
+        folder = tmp_path / "run"
+        job = start(ranks, TRAIN, *flags, *data, f"--output_dir={folder}")
+        job.wait_for(folder / "checkpoints" / f"step_{step:08d}.keras")
+        return job, folder
+
+    return begun
+
+
+def assert_goes_on_as(horovodrun, ranks, folder, whole, weights_of):
+    resumed = horovodrun(ranks, [TRAIN, f"--output_dir={folder}", "--resume"])
     assert resumed.returncode == 0, resumed.stderr
-    last = "checkpoints/step_00000060.keras"
-    for ours, theirs in zip(weights_of(killed / last), weights_of(whole / last), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for name in (LAST, "checkpoints/best.keras"):
+        for ours, theirs in zip(weights_of(folder / name), weights_of(whole / name), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@CASES
+def test_killed_and_resumed_equals_uninterrupted(
+    horovodrun, forked, begun, flags, whole, weights_of, ranks, data
+):
+    """Nobody else may train in the folder before the job is dead, and anybody after that."""
+    job, folder = begun(ranks, data, step=80)
+    trains = job.rank(0)
+    trains.suspend()
+    for more in ([*flags, *data], ["--resume"]):
+        refused = forked(TRAIN, *more, f"--output_dir={folder}")
+        assert refused.returncode == 2
+        [sentence] = refused.stderr.splitlines()
+        assert f"--output_dir={folder}: process {trains.pid} on {socket.gethostname()}" in sentence
+    job.kill()
+    assert not (folder / "results.json").exists()
+    assert_goes_on_as(horovodrun, ranks, folder, whole(ranks, data), weights_of)
+
+
+@CASES
+def test_stopped_and_resumed_equals_uninterrupted(
+    horovodrun, begun, whole, weights_of, ranks, data
+):
+    """By a signal to the program or to the launcher of its ranks, between two validations."""
+    job, folder = begun(ranks, data, step=80)
+    time.sleep(0.2)
+    said = job.end(signal.SIGTERM)
+    assert said.count(f"; go on with --output_dir={folder} --resume.\n") == 1, said
+    # The folder of a run may be moved.
+    moved = folder.rename(folder.parent / "moved")
+    assert_goes_on_as(horovodrun, ranks, moved, whole(ranks, data), weights_of)
 
 
 def test_damaged_newest_checkpoint_is_reported_and_the_one_before_used(

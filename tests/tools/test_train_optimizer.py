@@ -47,7 +47,7 @@ def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags):
     names = sorted(path.name for path in folder.rglob("*") if path.is_file())
     assert names.pop(1).startswith("events.out.tfevents.")
     assert names == sorted(
-        ["best.keras", "flags.txt", "metrics.jsonl", "results.json"]
+        ["best.keras", "flags.txt", "lock", "metrics.jsonl", "part.json", "results.json"]
         + [f"step_{step:08d}.keras" for step in (160, 180, 200)]
     )
     assert flags[0] in (folder / "flags.txt").read_text().split("\n")

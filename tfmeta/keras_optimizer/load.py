@@ -20,13 +20,15 @@ def load_optimizer(path: str | Path, learning_rate: Any = 1.0, **settings: Any) 
         settings: any other of `LearnedOptimizer`, such as `clipnorm` or `use_ema`.
 
     Raises:
-        ArgumentError: there is no such checkpoint, it is damaged, or it holds no trained rule; or
-            a setting is unknown or out of range.
+        ArgumentError: there is no such checkpoint, it is damaged, it holds no trained rule, or a
+            later version of tfmeta has made the run; or a setting is unknown or out of range.
     """
     path = Path(path)
-    if path.is_dir():
-        path = checkpoints.Checkpoints(RunFolder(path).checkpoints).best
     try:
+        if path.is_dir():
+            folder = RunFolder(path)
+            folder.check_version()
+            path = checkpoints.Checkpoints(folder.checkpoints).best
         learner = checkpoints.load(path)
     except ArgumentError as error:
         raise ArgumentError("path", error.value, error.problem) from error

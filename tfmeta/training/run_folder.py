@@ -1,22 +1,24 @@
 """The folder that a run leaves: what made it, what happened, and what came out."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tfmeta.errors import ArgumentError
 from tfmeta.files import write_whole
+from tfmeta.training import folder_lock
+from tfmeta.version import VERSION
+
+_MADE_BY = "# tfmeta"
 
 
 class RunFolder:
     """An output folder; rank 0 alone may write to it.
 
-    It holds `flags.txt` (a flagfile that makes the run again), `metrics.jsonl` (one line for each
-    validation), the same for TensorBoard in an event file, `part.json` (the next line as far as the
-    newest checkpoint has come), `checkpoints/`, `results.json` and `report.png`; and `clusters.png`
-    where tasks are clustered.
+    docs/runs.md tells what it holds. It can be moved: no path is in it but those of data.
 
     Args:
         path: the folder; made when the first file is written.
@@ -31,19 +33,18 @@ class RunFolder:
         self.report = self.path / "report.png"
         self.clusters = self.path / "clusters.png"
         self.checkpoints = self.path / "checkpoints"
+        self._lock: TextIO | None = None
 
     def claim(self, resume: bool) -> None:
-        """Makes sure that a run can be written here.
+        """Makes sure that a run can be written here, by this process alone until it ends.
 
         Raises:
-            ArgumentError: the folder is not writable, or holds a run and `resume` is false, or
-                holds none and `resume` is true.
+            ArgumentError: the folder is not writable; another process trains there; it holds a run
+                and `resume` is false, or holds none and `resume` is true.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.write_bytes(b"")
-            probe.unlink()
+            self._lock = folder_lock.take(self.path / "lock")
         except OSError as error:
             raise ArgumentError(
                 "output_dir",
@@ -60,23 +61,47 @@ class RunFolder:
             raise ArgumentError(
                 "output_dir", self.path, "holds no run to resume; leave out --resume."
             )
+        folder_lock.sign(self._lock)
+        for folder in (self.path, self.checkpoints):
+            for unfinished in folder.glob(".unfinished-*"):  # of a job that was killed
+                unfinished.unlink()
 
     def write_flags(self, lines: Iterable[str]) -> None:
-        """Writes the flagfile."""
+        """Writes the flagfile, which begins with the version that makes the run."""
+        lines = [f"{_MADE_BY} {VERSION}", *lines]
         write_whole(self.flags, "".join(f"{line}\n" for line in lines))
 
     def read_flags(self) -> list[str]:
         """The lines of the flagfile.
 
         Raises:
-            ArgumentError: the folder holds no run.
+            ArgumentError: the folder holds no run, or one of a later version of tfmeta's.
         """
         if not self.flags.exists():
             raise ArgumentError(
                 "output_dir", self.path, "holds no run; give the output folder of a training run."
             )
-        text = self.flags.read_text(encoding="utf-8", errors="surrogateescape")
-        return text.split("\n")[:-1]
+        self.check_version()
+        return [line for line in self._flag_lines() if line.startswith("--")]
+
+    def check_version(self) -> None:
+        """Refuses a run that a later version of tfmeta has made.
+
+        Raises:
+            ArgumentError: it is one.
+        """
+        first = self._flag_lines()[0] if self.flags.exists() else ""
+        version = first.removeprefix(_MADE_BY).strip() if first.startswith(_MADE_BY) else "0"
+        if _numbers(version) > _numbers(VERSION):
+            raise ArgumentError(
+                "output_dir",
+                self.path,
+                f"the run there was made by tfmeta {version}, and this is tfmeta {VERSION}; "
+                "install that version or a later one.",
+            )
+
+    def _flag_lines(self) -> list[str]:
+        return self.flags.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
 
     def write_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Writes all rows, one JSON object a line."""
@@ -108,3 +133,7 @@ class RunFolder:
     def write_results(self, results: dict[str, Any]) -> None:
         """Writes the results as one JSON object."""
         write_whole(self.results, json.dumps(results, indent=2) + "\n")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]

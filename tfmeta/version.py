@@ -1,0 +1,3 @@
+"""The version of tfmeta; setup.py reads it from here."""
+
+VERSION = "0.1.0"
