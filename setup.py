@@ -57,6 +57,7 @@ setup(
             "tfmeta-train-optimizer=tfmeta.tools.train_optimizer:run",
             "tfmeta-evaluate-optimizer=tfmeta.tools.evaluate_optimizer:run",
             "tfmeta-benchmark=tfmeta.tools.benchmark:run",
+            "tfmeta-benchmark-clusters=tfmeta.tools.benchmark_clusters:run",
             "tfmeta-build-horovod=tfmeta.tools.build_horovod:run",
         ]
     },

@@ -6,6 +6,7 @@ several ranks rank 0 speaks; another rank gives it time to do so, and speaks onl
 alive then, since it is the only one in trouble.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -24,7 +25,7 @@ from absl import app, flags, logging
 from tfmeta.environment import stopping
 from tfmeta.environment.launch import launched_rank, outlive_launcher, wait_to_speak
 from tfmeta.errors import ArgumentError, DataWarning, NonFiniteError, RanksError, StoppedError
-from tfmeta.tools import chatter
+from tfmeta.tools import chatter, usage
 
 BAD_INPUT = 2
 NOT_FINITE = 3
@@ -49,11 +50,11 @@ def start(main: Callable[[], None], onednn: bool = False) -> None:
     outlive_launcher()
     stopping.listen(_stopped)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if onednn else "0")
-    _help_shows(sys.modules[main.__module__])
     # Libraries tell through absl what they are about to try; warnings still show.
     flags.FLAGS.set_default("verbosity", logging.WARNING)
     warnings.showwarning = _warned
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
+    binary = sys.modules[main.__module__]
+    app.run(lambda _: _guarded(main), flags_parser=lambda argv: _parse(argv, binary))
 
 
 def keep(sentence: str) -> None:
@@ -91,7 +92,13 @@ def _warned(message, category, filename, lineno, file=None, line=None) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
-def _parse(argv: Sequence[str]) -> Sequence[str]:
+def _parse(argv: Sequence[str], binary: ModuleType) -> Sequence[str]:
+    if usage.asked(argv):
+        if launched_rank() == 0:
+            with contextlib.suppress(BrokenPipeError):  # whoever reads has seen enough
+                flagfiles = {name: path.read_text() for name, path in _shipped().items()}
+                print(usage.text(binary, flagfiles), end="", flush=True)
+        os._exit(0)
     try:
         rest = flags.FLAGS(_with_flagfiles_found(argv))
         if len(rest) > 1:
@@ -104,13 +111,6 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     except ArgumentError as error:
         _end(_sentence(error), BAD_INPUT)
         raise
-
-
-def _help_shows(binary: ModuleType) -> None:
-    """Makes `--help` that of a binary, however it was started: pip's scripts only import it."""
-    for flag in flags.FLAGS.get_key_flags_for_module(binary.__name__):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    sys.modules["__main__"].__doc__ = binary.__doc__
 
 
 def _sentence(error: ArgumentError) -> str:
@@ -140,13 +140,19 @@ def _with_flagfiles_found(argv: Sequence[str]) -> list[str]:
 def _flagfile(name: str) -> str:
     if Path(name).is_file():
         return name
-    shipped = resources.files("tfmeta.flags")
-    for candidate in (Path(name).name, f"{name}.flags"):
-        path = shipped / candidate
-        if path.is_file():
-            return str(path)
-    names = sorted(p.name.removesuffix(".flags") for p in shipped.iterdir() if ".flags" in p.name)
-    raise ArgumentError("flagfile", name, f"there is no such file; shipped: {', '.join(names)}.")
+    shipped = _shipped()
+    path = shipped.get(Path(name).name.removesuffix(".flags"))
+    if path is None:
+        raise ArgumentError(
+            "flagfile", name, f"there is no such file; shipped: {', '.join(shipped)}."
+        )
+    return str(path)
+
+
+def _shipped() -> dict[str, Path]:
+    """The flagfiles that come with tfmeta, by name."""
+    folder = Path(str(resources.files("tfmeta.flags")))
+    return {path.stem: path for path in sorted(folder.glob("*.flags"))}
 
 
 def _guarded(main: Callable[[], None]) -> None:

@@ -58,24 +58,48 @@ def test_the_outer_rate_falls_as_the_schedule_says(forked, schedule, rates, tmp_
     assert [float(number) for number in numbers] == pytest.approx(rates, abs=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("program", "names"),
-    [
-        ("train", ["ways", "learner", "update_rule", "clustering", "steps", "seed", "filters"]),
-        ("evaluate", ["part", "episodes", "output_dir"]),
-        ("train_optimizer", ["problem", "update_rule", "cluster_groups", "unroll", "meta_batch"]),
-        ("evaluate_optimizer", ["problem", "tuning_problems", "data_dir"]),
-    ],
-)
-def test_help_tells_all_flags(forked, program, names):
-    result = forked(TOOLS / f"{program}.py", "--help")
-    assert set(names) <= set(re.findall(r"^  --(?:\[no\])?(\w+)", result.stdout, re.MULTILINE))
+PROGRAMS = {
+    "train": ["--ways=N", "--learner=maml|anil|reptile", "--[no]rotations", "--steps=N"],
+    "evaluate": ["--part=train|validation|test|all", "--episodes=N", "--output_dir=TEXT"],
+    "train_optimizer": ["--problem=A,B,...", "--cluster_groups=split|whole", "--meta_batch=N"],
+    "evaluate_optimizer": ["--tuning_problems=N", "--data_dir=TEXT"],
+    "benchmark": ["--workload=NAME", "--rival_python=TEXT"],
+    "benchmark_clusters": ["--limit=X", "--measures=A,B,..."],
+    "draw_results": ["--results=TEXT"],
+}
 
 
-def test_help_of_a_script_that_only_imports_the_binary(forked, tmp_path):
-    """As pip makes them."""
-    script = tmp_path / "tfmeta-train"
-    script.write_text("from tfmeta.tools.train import run\nrun()\n")
-    result = forked(script, "--help")
-    assert result.stdout.startswith("Meta-trains a learner")
-    assert "--meta_batch:" in result.stdout and "--steps:" in result.stdout
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_tells_all_flags_with_their_defaults(forked, tmp_path, program):
+    """The same in the checkout and of a script that only imports the binary, as pip makes them."""
+    script = tmp_path / f"tfmeta-{program}"
+    script.write_text(f"from tfmeta.tools.{program} import run\nrun()\n")
+    source = (TOOLS / f"{program}.py").read_text()
+    texts = []
+    for path, question in ((TOOLS / f"{program}.py", "--help"), (script, "--helpfull")):
+        result = forked(path, question)
+        assert result.returncode == 0 and result.stderr == ""
+        texts.append(result.stdout)
+    assert texts[0] == texts[1]
+    assert texts[0].startswith(source.removeprefix('"""').split("\n")[0])
+    lines = texts[0].split("\n")
+    heads = {line.strip().split("=")[0]: line.strip() for line in lines if line[:4] == "  --"}
+    for expected in PROGRAMS[program]:
+        assert expected in heads.values()
+    # Each of its own flags, and of the options that all who take them define.
+    imported = re.search(r"from tfmeta.tools.options import (.*)", source)
+    for name in imported[1].split(", ") if imported else ():
+        if name not in ("clusters", "rules"):
+            source += (TOOLS / "options" / f"{name}.py").read_text()
+    for name in re.findall(r"(?:DEFINE_\w+|define_\w+)\(\s*\"(\w+)\"", source):
+        assert f"--{name}" in heads or f"--[no]{name}" in heads
+    assert texts[0].count("Default") >= len(heads) - 1
+    assert "absl" not in texts[0] and "helpfull" not in texts[0]
+
+
+def test_help_tells_the_subjects_and_the_flagfiles_of_a_program(forked):
+    text = forked(TOOLS / "train_optimizer.py", "--help").stdout
+    subjects = re.findall(r"^(\w.*):\n  --", text, re.MULTILINE)
+    assert {"This program", "The run", "Problems", "The outer loop"} <= set(subjects)
+    assert "lstm_quadratic," in text and "quickstart" not in text
+    assert "Outer steps between validations and checkpoints. Default: 500." in text

@@ -7,6 +7,7 @@ from tfmeta.registry import ALGORITHMS, PROBLEM_SIGNATURES, ROUTINGS, SIGNATURES
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
+SUBJECT = "Clusters of tasks"
 
 # Of every binary that clusters tasks, and of the few-shot learners alone.
 NAMES = ("clustering", "num_clusters", "cluster_algorithm", "refresh_clusters", "average_over")

@@ -15,6 +15,7 @@ from tfmeta.tools.options import runs
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
+SUBJECT = "Data and tasks"
 
 flags.DEFINE_string(
     "dataset",

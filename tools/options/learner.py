@@ -9,6 +9,7 @@ from tfmeta.tools.options.build import build, refuse_others
 from tfmeta.tools.program import define_count, define_positive
 
 FLAGS = flags.FLAGS
+SUBJECT = "The learner"
 
 flags.DEFINE_enum(
     "learner",

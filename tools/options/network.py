@@ -7,6 +7,7 @@ from absl import flags
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
+SUBJECT = "The network"
 
 define_count("filters", 64, 1, "Filters of each convolution.")
 define_count("hidden", 40, 1, "Units of each of the two hidden layers, in regression.")

@@ -15,6 +15,7 @@ from tfmeta.tools.program import define_count, define_positive
 from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
+SUBJECT = "The outer loop"
 
 define_count("meta_batch", 32, 1, "Tasks of an outer step, of all ranks together.")
 flags.DEFINE_bool("first_order", False, "Leave out second derivatives.")

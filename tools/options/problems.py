@@ -6,6 +6,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.tools.options import data, runs
 
 FLAGS = flags.FLAGS
+SUBJECT = "Problems"
 
 flags.DEFINE_list(
     "problem",

@@ -7,6 +7,7 @@ from tfmeta.tools.options.build import build
 from tfmeta.tools.program import define_positive
 
 FLAGS = flags.FLAGS
+SUBJECT = "The update rule"
 
 NAMES = ("update_rule", "cell", "lstm_inputs", "log_sign_p", "output_scale")
 

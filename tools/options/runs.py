@@ -11,9 +11,10 @@ from tfmeta.tools.program import define_count
 from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
+SUBJECT = "The run"
 
 define_count("seed", 0, 0, "Makes the initial weights and the tasks.")
-flags.DEFINE_string("output_dir", None, "Folder of the run.")
+flags.DEFINE_string("output_dir", None, "Folder of the run. Default of a training: runs/TIME.")
 
 NAMES = ("seed",)
 

@@ -8,6 +8,7 @@ from tfmeta.tools.options.build import build
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
+SUBJECT = "Trainings of problems"
 
 define_count("problem_steps", 100, 1, "Steps of a problem's training.")
 define_count("unroll", 20, 1, "Steps between two updates of the rule.")
