@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -203,3 +204,18 @@ def weights_of():
         return [np.asarray(v) for v in [*learner.variables, *learner.optimizer.variables]]
 
     return weights
+
+
+@pytest.fixture(scope="session")
+def assert_documented():
+    """Asserts that docs/runs.md tells of every file of a run and every column of its metrics."""
+    page = (Path(__file__).parents[2] / "docs" / "runs.md").read_text()
+    named = {name for cell in re.findall(r"`([^`]+)`", page) for name in cell.split(", ")}
+
+    def assert_documented(folder: Path) -> None:
+        for path in folder.rglob("*.*"):
+            assert re.sub(r"step_\d+", "step_N", str(path.relative_to(folder))) in named
+        row = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+        assert {*row, *row["training"], *row["validation"]} <= named
+
+    return assert_documented

@@ -21,7 +21,9 @@ def results_of(result):
     return json.loads(re.sub(r"^\[0\]<stdout>:", "", line))
 
 
-def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, forked, small, tmp_path):
+def test_a_run_leaves_results_checkpoints_flags_and_a_picture(
+    run, forked, small, assert_documented, tmp_path
+):
     folder = tmp_path / "run"
     ended = run(TRAIN, *small, f"--output_dir={folder}")
     results = results_of(ended)
@@ -42,6 +44,7 @@ def test_a_run_leaves_results_checkpoints_flags_and_a_picture(run, forked, small
         "step_00000004.keras",
     ]
     assert not list(folder.rglob(".*"))
+    assert_documented(folder)
 
     # The flagfile makes the same run again.
     again = tmp_path / "again"

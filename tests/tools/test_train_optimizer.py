@@ -33,7 +33,7 @@ def whole(run, flags, tmp_path_factory):
     return folder, run(TRAIN, *flags, f"--output_dir={folder}")
 
 
-def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags):
+def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags, assert_documented):
     folder, printed = whole
     results = results_of(printed)
     assert results["meta_iterations"] == 200 and results["ranks"] == 1
@@ -50,6 +50,7 @@ def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags):
         ["best.keras", "flags.txt", "lock", "metrics.jsonl", "part.json", "results.json"]
         + [f"step_{step:08d}.keras" for step in (160, 180, 200)]
     )
+    assert_documented(folder)
     assert flags[0] in (folder / "flags.txt").read_text().split("\n")
 
 
