@@ -38,7 +38,7 @@ from tfmeta.tools.benchmarks.clusters.trainings import Trainings
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
 program.define_count("blocks", 5, 1, "How often the forms take turns in a cell.")
-program.define_count("seeds", 3, 1, "Trainings to the accuracy, of each form.")
+program.define_count("trainings", 3, 1, "Trainings to the accuracy, of each form.")
 program.define_positive("limit", 10.0, "Seconds after which a training to the accuracy gives up.")
 flags.DEFINE_list(
     "measures", ["task_step", "accuracy"], "What to measure: task_step, accuracy, or both."
@@ -71,7 +71,7 @@ def main() -> None:
         if "task_step" in FLAGS.measures:
             measure_task_steps(jobs, results, FLAGS.blocks)
         if "accuracy" in FLAGS.measures:
-            Trainings(jobs, results, FLAGS.seeds, FLAGS.limit).measure()
+            Trainings(jobs, results, FLAGS.trainings, FLAGS.limit).measure()
     summary = {**summarized(results.known), "seconds": time.monotonic() - started}
     from tfmeta.tools.benchmarks.clusters.figure import draw
 

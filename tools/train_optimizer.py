@@ -23,7 +23,7 @@ rules.define(OPTIMIZERS, "lstm")
 clusters.define()
 for _options in (runs, data, problems, outer_loop, rules, clusters, unrolls):
     flags.adopt_module_key_flags(_options)
-program.define_count("meta_iterations", 1000, 1, "Trainings of a batch of problems, in all.")
+program.define_count("steps", 1000, 1, "Outer steps in all: trainings of a batch of problems.")
 program.define_positive(
     "random_scaling",
     None,
@@ -45,13 +45,13 @@ program.define_count("validation_problems", 50, 2, "Problems of each family in a
 
 _NAMES = (
     *(*runs.NAMES, *data.NAMES, *problems.NAMES, *outer_loop.NAMES, *rules.NAMES),
-    *(*clusters.NAMES, *unrolls.NAMES, "meta_iterations", "random_scaling"),
+    *(*clusters.NAMES, *unrolls.NAMES, "steps", "random_scaling"),
     *("validation_problem", "validation_problems", "target_accuracy"),
 )
 
 
 def main() -> None:
-    folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="meta_iterations")
+    folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="steps")
     runs.check_ranks("meta_batch", "validation_problems")
     unrolls.check()
     from tfmeta import distributed
@@ -87,11 +87,11 @@ def main() -> None:
         rules.rule(OPTIMIZERS),
         FLAGS.meta_loss,
         first_order=FLAGS.first_order,
-        vectorized=FLAGS.stacked_clusters,
+        vectorized=FLAGS.stacked,
         in_graph=FLAGS.update_rule == "lstm",
         xla=FLAGS.xla,
     )
-    updates = sum(len(lengths(step).steps) for step in range(FLAGS.meta_iterations))
+    updates = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
     learner.compile(outer_loop.optimizer(updates))
     if clusters.clustered():
         clustered = _clustered(learner, families)
@@ -118,7 +118,7 @@ def main() -> None:
     training = train(
         trainer,
         folder,
-        steps=FLAGS.meta_iterations,
+        steps=FLAGS.steps,
         validate_every=FLAGS.validate_every,
         resume=FLAGS.resume,
         shorter="; for less, lower --meta_iterations, --meta_batch or --problem_steps.",
@@ -130,7 +130,7 @@ def main() -> None:
     if not main_rank:
         return
     results = {
-        "meta_iterations": FLAGS.meta_iterations,
+        "steps": FLAGS.steps,
         "ranks": distributed.size(),
         "seconds": training.seconds,
         "problems_per_second": training.tasks_per_second,

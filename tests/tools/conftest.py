@@ -51,7 +51,7 @@ def small_problems():
         "--problem_steps=4",
         "--unroll=2",
         "--meta_batch=5",
-        "--meta_iterations=4",
+        "--steps=4",
         "--validate_every=2",
         "--validation_problems=4",
     ]

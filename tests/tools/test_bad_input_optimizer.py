@@ -32,7 +32,7 @@ def assert_refused(result, *parts):
         ("--unroll", "0"),
         ("--unroll", "-20"),
         ("--problem_steps", "0"),
-        ("--meta_iterations", "-1"),
+        ("--steps", "-1"),
         ("--meta_batch", "0"),
         ("--validation_problems", "1"),
         ("--random_scaling", "-3"),
@@ -94,7 +94,7 @@ def test_checkpoint_of_another_rule(forked, folder, tmp_path):
     learner.compile("adam")
     learner.optimizer.build(learner.trainable_variables)
     checkpoints.Checkpoints(other / "checkpoints").save(learner, 4)
-    result = forked(TRAIN, "--resume", "--meta_iterations=8", f"--output_dir={other}")
+    result = forked(TRAIN, "--resume", "--steps=8", f"--output_dir={other}")
     assert result.returncode == 2, result.stderr
     assert "--output_dir=" in result.stderr and "another" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr

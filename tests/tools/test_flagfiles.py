@@ -55,7 +55,7 @@ def test_flagfile_runs_three_steps(forked, images_in_parts, name, tmp_path):
 @pytest.mark.parametrize("name", names(OF_OPTIMIZERS))
 def test_flagfile_runs_three_meta_iterations(forked, images_in_parts, name, tmp_path):
     """Shorter unrolls of fewer problems than the paper's, and smaller images."""
-    flags = ["--meta_iterations=3", "--validate_every=3", "--meta_batch=2"]
+    flags = ["--steps=3", "--validate_every=3", "--meta_batch=2"]
     flags += ["--validation_problems=2", "--unroll_lengths=fixed", "--problem_steps=4"]
     flags += ["--unroll=2", f"--dataset={images_in_parts}", "--image_size=16", "--split=seeded"]
     result = forked(
@@ -66,4 +66,4 @@ def test_flagfile_runs_three_meta_iterations(forked, images_in_parts, name, tmp_
         cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1])["meta_iterations"] == 3
+    assert json.loads(result.stdout.splitlines()[-1])["steps"] == 3

@@ -61,7 +61,7 @@ def test_the_outer_rate_falls_as_the_schedule_says(forked, schedule, rates, tmp_
 PROGRAMS = {
     "train": ["--ways=N", "--learner=maml|anil|reptile", "--[no]rotations", "--steps=N"],
     "evaluate": ["--part=train|validation|test|all", "--episodes=N", "--output_dir=TEXT"],
-    "train_optimizer": ["--problem=A,B,...", "--cluster_groups=split|whole", "--meta_batch=N"],
+    "train_optimizer": ["--problem=A,B,...", "--steps=N", "--[no]stacked"],
     "evaluate_optimizer": ["--tuning_problems=N", "--data_dir=TEXT"],
     "benchmark": ["--workload=NAME", "--rival_python=TEXT"],
     "benchmark_clusters": ["--limit=X", "--measures=A,B,..."],

@@ -27,7 +27,7 @@ def newest_step(folder):
 
 def test_a_signal_to_one_rank_stops_all_ranks_at_the_same_step(start, small_problems, tmp_path):
     folder = tmp_path / "run"
-    flags = [*small_problems, "--meta_iterations=100000", "--validate_every=50"]
+    flags = [*small_problems, "--steps=100000", "--validate_every=50"]
     job = start(2, TOOLS / "train_optimizer.py", *flags, f"--output_dir={folder}")
     job.wait_for(folder / "checkpoints" / "step_00000100.keras")
     time.sleep(0.3)
@@ -50,7 +50,7 @@ CASES = [(1, "train", 12), (1, "train_optimizer", 8), (2, "train", 10), (2, "tra
 CASES += [(3, "train", 8), (3, "train_optimizer", 6)]
 FLAGS = {
     "train": ["--steps=3000", "--validate_every=200", "--meta_batch=7", "--dataset=sinusoid"],
-    "train_optimizer": ["--meta_iterations=600", "--validate_every=40"],
+    "train_optimizer": ["--steps=600", "--validate_every=40"],
 }
 
 

@@ -23,7 +23,7 @@ def results_of(result):
 
 @pytest.fixture(scope="module")
 def flags(small_problems):
-    return [*small_problems, "--meta_iterations=200", "--validate_every=20", "--seed=3"]
+    return [*small_problems, "--steps=200", "--validate_every=20", "--seed=3"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def whole(run, flags, tmp_path_factory):
 def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags, assert_documented):
     folder, printed = whole
     results = results_of(printed)
-    assert results["meta_iterations"] == 200 and results["ranks"] == 1
+    assert results["steps"] == 200 and results["ranks"] == 1
     assert results.keys() >= {"seconds", "problems_per_second", "log_ratio", "ci95", "families"}
     assert json.loads((folder / "results.json").read_text()) == results
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
@@ -103,7 +103,7 @@ def test_published_training_of_the_hierarchical_rnn(run, small_problems, tmp_pat
             "--outer_learning_rate=1e-6",
             "--outer_clip=1e4",
             "--random_scaling=3",
-            "--meta_iterations=2",
+            "--steps=2",
             f"--output_dir={tmp_path / 'run'}",
         )
     )
@@ -133,7 +133,7 @@ def test_divergence_stops_with_the_meta_iteration_and_keeps_the_last_good_checkp
     forked, small_problems, weights_of, tmp_path
 ):
     folder = tmp_path / "run"
-    flags = [*small_problems, "--meta_iterations=200", "--validate_every=1"]
+    flags = [*small_problems, "--steps=200", "--validate_every=1"]
     result = forked(TRAIN, *flags, "--outer_learning_rate=1e30", f"--output_dir={folder}")
     assert result.returncode == 3, result.stderr
     assert "Traceback" not in result.stderr
@@ -152,7 +152,7 @@ def test_clusters_on_two_ranks(horovodrun, tmp_path):
             2,
             [TRAIN, "--problem=quadratic,bowl", "--update_rule=lstm", "--meta_loss=log_ratio"]
             + ["--clustering=type", "--problem_steps=10", "--unroll=5", "--meta_batch=10"]
-            + ["--meta_iterations=15", "--validation_problems=4", f"--output_dir={folder}"],
+            + ["--steps=15", "--validation_problems=4", f"--output_dir={folder}"],
         )
     )
     assert results["clusters"] == {

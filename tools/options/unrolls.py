@@ -40,12 +40,12 @@ flags.DEFINE_enum(
     "the rule for each cluster, updated problem by problem, and the changes averaged.",
 )
 flags.DEFINE_bool(
-    "stacked_clusters", True, "Whether like problems run as one, rather than one after the other."
+    "stacked", True, "Whether like problems run as one, rather than one after the other."
 )
 define_count("parallel_batches", 1, 1, "Batches of data in a step, whose gradients are averaged.")
 
 NAMES = (
-    *("cluster_groups", "within_cluster", "stacked_clusters", "parallel_batches"),
+    *("cluster_groups", "within_cluster", "stacked", "parallel_batches"),
     *("problem_steps", "unroll", "unroll_lengths", "meta_loss", "xla"),
 )
 
@@ -80,4 +80,4 @@ def with_batches(family):
 
     if FLAGS.parallel_batches == 1:
         return family
-    return ParallelBatches(family, FLAGS.parallel_batches, FLAGS.stacked_clusters)
+    return ParallelBatches(family, FLAGS.parallel_batches, FLAGS.stacked)
