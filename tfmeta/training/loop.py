@@ -143,26 +143,26 @@ class Part(NamedTuple):
 
     Attributes:
         step: how many outer steps there have been in all.
-        count: how many of them since the last validation.
+        taken: how many of them since the last validation.
         seconds: that all of them took.
         training: means of what `advance` gave, over those since the last validation.
     """
 
     step: int
-    count: int
+    taken: int
     seconds: float
     training: dict[str, float]
 
     def longer(self, step: int, seconds: float, training: dict[str, float]) -> "Part":
         """This part and the steps up to `step`, which took so many seconds."""
         more = step - self.step
-        count = self.count + more
-        if self.count and self.training.keys() == training.keys():
+        taken = self.taken + more
+        if self.taken and self.training.keys() == training.keys():
             training = {
-                name: (self.count * self.training[name] + more * value) / count
+                name: (self.taken * self.training[name] + more * value) / taken
                 for name, value in training.items()
             }
-        return Part(step, count, self.seconds + seconds, training)
+        return Part(step, taken, self.seconds + seconds, training)
 
     def row(self, validation: dict[str, Any]) -> dict[str, Any]:
         """The row of `metrics.jsonl`, with what `validate` gave."""
