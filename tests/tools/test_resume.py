@@ -1,6 +1,7 @@
 """A run that was killed, or whose checkpoint was damaged, goes on as if nothing had been."""
 
 import functools
+import shutil
 import signal
 import socket
 import time
@@ -55,8 +56,8 @@ def begun(start, flags, tmp_path):
     return begun
 
 
-def assert_goes_on_as(horovodrun, ranks, folder, whole, weights_of):
-    resumed = horovodrun(ranks, [TRAIN, f"--output_dir={folder}", "--resume"])
+def assert_goes_on_as(horovodrun, ranks, folder, whole, weights_of, *flags):
+    resumed = horovodrun(ranks, [TRAIN, f"--output_dir={folder}", "--resume", *flags])
     assert resumed.returncode == 0, resumed.stderr
     for name in (LAST, "checkpoints/best.keras"):
         for ours, theirs in zip(weights_of(folder / name), weights_of(whole / name), strict=True):
@@ -83,16 +84,20 @@ def test_killed_and_resumed_equals_uninterrupted(
 
 @CASES
 def test_stopped_and_resumed_equals_uninterrupted(
-    horovodrun, begun, whole, weights_of, ranks, data
+    horovodrun, begun, whole, weights_of, characters, ranks, data
 ):
     """By a signal to the program or to the launcher of its ranks, between two validations."""
     job, folder = begun(ranks, data, step=80)
     time.sleep(0.2)
     said = job.end(signal.SIGTERM)
     assert said.count(f"; go on with --output_dir={folder} --resume.\n") == 1, said
-    # The folder of a run may be moved.
+    # The folder of a run may be moved, and so may the data.
     moved = folder.rename(folder.parent / "moved")
-    assert_goes_on_as(horovodrun, ranks, moved, whole(ranks, data), weights_of)
+    more = []
+    if not data:
+        shutil.copy(characters.removeprefix("npz:"), moved.parent / "elsewhere.npz")
+        more = [f"--dataset=npz:{moved.parent / 'elsewhere.npz'}"]
+    assert_goes_on_as(horovodrun, ranks, moved, whole(ranks, data), weights_of, *more)
 
 
 def test_damaged_newest_checkpoint_is_reported_and_the_one_before_used(

@@ -52,14 +52,15 @@ def wait_to_speak(of_another: bool = False) -> None:
 
 
 def outlive_launcher() -> None:
-    """On several ranks, goes on in another process, which launchers ask to end but do not kill.
+    """Under `horovodrun`, goes on in another process, which it asks to end but does not kill.
 
-    `horovodrun` asks its children and their children to end, and soon kills those that are still
+    It asks its children and their children to end, and soon kills those that are still
     there; it waits for the output of all others. So the two processes above this one end as soon
     as they are asked to, and when they are gone this one is asked to end, by SIGTERM. Otherwise
-    they wait for it and end with its exit status.
+    they wait for it and end with its exit status. Other launchers ask all processes, and kill
+    what is left when the first one has ended: under those, and alone, nothing happens here.
     """
-    if launched_size() == 1:
+    if launched_size() == 1 or size_variable() != "HOROVOD_SIZE":
         return
     for _ in range(2):
         above = os.getpid()

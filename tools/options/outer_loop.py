@@ -1,6 +1,7 @@
 """The flags of the outer loop, the same for every kind of meta-training, and the run's folder."""
 
 import datetime
+import itertools
 import shlex
 from collections.abc import Collection, Iterable
 
@@ -43,7 +44,7 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
 
     Args:
         names: the flags that make the run what it is.
-        changeable: those that may differ when it is resumed.
+        changeable: those that may differ when it is resumed, beside where data lie.
         length: the flag that says how long it is: it may differ too, unless the outer rate
             depends on it.
 
@@ -57,8 +58,20 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
     folder = RunFolder(FLAGS.output_dir)
     stored = folder.read_flags()
     constant = "--outer_schedule=constant" in stored
-    runs.adopt(stored, names, {*changeable, *([length] if constant else [])})
+    may_differ = {*changeable, "data_dir", *([length] if constant else [])}
+    if any(_is_moved(line.removeprefix("--dataset=")) for line in stored):
+        may_differ.add("dataset")
+    runs.adopt(stored, names, may_differ)
     return folder
+
+
+def _is_moved(dataset: str) -> bool:
+    """Whether `--dataset` names the same kinds of data as another, those in files elsewhere."""
+    pairs = itertools.zip_longest(dataset.split("+"), FLAGS.dataset.split("+"), fillvalue="")
+    return all(
+        old == new or old.partition(":")[0] == new.partition(":")[0] in ("folder", "npz")
+        for old, new in pairs
+    )
 
 
 def begin(folder: RunFolder, names: Iterable[str]) -> None:
