@@ -121,7 +121,7 @@ def main() -> None:
         steps=FLAGS.steps,
         validate_every=FLAGS.validate_every,
         resume=FLAGS.resume,
-        shorter="; for less, lower --meta_iterations, --meta_batch or --problem_steps.",
+        shorter="; for less, lower --steps, --meta_batch or --problem_steps.",
     )
     if main_rank:
         checkpoints.restore(learner, checkpoints.Checkpoints(folder.checkpoints).best)
