@@ -35,7 +35,12 @@ def listen(end: Callable[[signal.Signals, bool], None]) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _heard)
-    os.register_at_fork(after_in_child=_as_usual)
+    # A signal to a fork that still had these handlers would be heard here.
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS),
+        after_in_child=_as_usual,
+    )
     threading.Thread(target=_wait, args=(read,), daemon=True).start()
 
 
@@ -93,3 +98,4 @@ def _as_usual() -> None:
         if signal.getsignal(number) is _heard:
             signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
