@@ -221,7 +221,11 @@ def _read(
     import tensorflow_datasets as tfds
 
     partial = tfds.decode.PartialDecoding(wanted, decoders)
-    examples = builder.as_dataset(split=split, decoders=partial, shuffle_files=False)
+    # TensorFlow Datasets would hold small sets in memory, for later rounds.
+    once = tfds.ReadConfig(try_autocache=False)
+    examples = builder.as_dataset(
+        split=split, decoders=partial, shuffle_files=False, read_config=once
+    )
     try:
         yield from (examples.batch(batch) if batch else examples).as_numpy_iterator()
     except tf.errors.OpError as error:
