@@ -103,6 +103,10 @@ def test_a_folder_that_cannot_be_used_is_refused(photos, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ArgumentError, match="^cache_dir=.*/x: .* cannot be kept there .*; give"):
         load_folder(str(photos), LoadOptions(cache_dir=str(tmp_path / "file" / "x")))
+    for size in (10**7, 10**30):
+        with pytest.raises(ArgumentError, match="^cache_dir=.*: .* on a disk with room for them"):
+            load_folder(str(photos), LoadOptions(size, cache_dir=str(tmp_path / "cache")))
+    assert not list((tmp_path / "cache").glob("*.npy"))
 
 
 def test_an_archive_is_kept_too(tmp_path):

@@ -128,6 +128,17 @@ def test_fractions_outside_0_to_1(saved, pixel):
     refused(saved(images=images), "scale them to 0 to 1")
 
 
+def test_names_as_bytes_of_any_encoding(saved):
+    names = np.array([name.encode(code) for name, code in (("ä", "latin-1"), ("ö", "utf-8"))])
+    assert load_npz(saved(images=IMAGES[:2], class_names=names)).names == ("ä", "ö")
+
+
+def test_names_that_are_no_text(saved):
+    names = np.array(["a", "b", "c"])
+    names.view(np.uint32)[1] = 0x110000
+    refused(saved(images=IMAGES, class_names=names), "`class_names` has characters that are none")
+
+
 def test_names_and_splits_that_do_not_fit(saved):
     refused(saved(images=IMAGES, class_names=["a", "b"]), "`class_names` is")
     refused(saved(images=IMAGES, class_names=[1, 2, 3]), "`class_names` is int64")

@@ -11,7 +11,7 @@ COLOR = np.concatenate([GRAY, GRAY[::-1], GRAY[:, ::-1]], axis=-1)
 
 
 def stored(images, channels=None, order=None, file=None):
-    storage = Storage(len(images), channels, file)
+    storage = Storage(len(images), None, channels, file)
     storage.fill(zip(order or range(len(images)), images, strict=True))
     return storage.array()
 
@@ -68,6 +68,15 @@ def test_images_of_different_sizes_are_refused(file):
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_taken():
-    storage = Storage(10**13, None)
-    with pytest.raises(ArgumentError, match="^cache_dir=None: .* take 1.2 PB, and .* are left; na"):
-        storage.fill([(0, GRAY)])
+    sentence = "^image_size=None: .* images take 1.2 PB, and .* of memory are left; .* by cache_dir"
+    with pytest.raises(ArgumentError, match=sentence):
+        Storage(10**13, None, None).fill([(0, GRAY)])
+    for size in (10**6, 10**30):  # at once, where the size is known
+        with pytest.raises(ArgumentError, match=f"^image_size={size}: 5000 decoded images take"):
+            Storage(5000, size, None)
+
+
+def test_a_disk_that_is_too_small_is_found_out_at_once(tmp_path):
+    for size in (10**7, 10**30):
+        with open(tmp_path / "images.npy", "w+b") as file, pytest.raises(OSError, match="No space"):
+            Storage(5000, size, None, file)

@@ -48,7 +48,9 @@ def test_a_set_of_twice_the_memory_trains(large, tmp_path):
     ]
     refused = limited(*flags, f"--output_dir={tmp_path / 'refused'}")
     assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1
-    assert refused.stderr.startswith("--cache_dir=None: the decoded images take 2.0 GB, and memory")
+    assert refused.stderr.startswith(
+        "--image_size=84: 95000 decoded images take 2.0 GB, and memory"
+    )
 
     flags.append(f"--cache_dir={tmp_path / 'cache'}")
     trained = limited(*flags, f"--output_dir={tmp_path / 'run'}")

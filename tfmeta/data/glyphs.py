@@ -8,6 +8,7 @@ from tfmeta.checks import check_count
 from tfmeta.data import pictures
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.loader import DEFAULTS, LoadOptions, loader
+from tfmeta.data.storage import Storage
 
 _POINTS = 32  # of each stroke: at most about two brush widths apart, so that no gaps show
 _JITTER = 0.06  # standard deviation of the points of a drawing, in half character widths
@@ -52,16 +53,17 @@ def glyphs(classes: int = 400, examples: int = 20, size: int = 28, seed: int = 0
     check_count("examples", examples)
     check_count("image_size", size, least=8)
     check_count("seed", seed, least=0)
-    images = np.empty([classes, examples, size, size, 1], np.uint8)
+    storage = Storage(classes * examples, size, channels=1)
     for i in range(classes):
         rng = np.random.default_rng([seed, i])
         strokes = _character(rng)
         points = _curves(strokes + rng.normal(scale=_JITTER, size=[examples, *strokes.shape]))
         width = rng.uniform(0.016, 0.022, size=examples)
         ink = _drawn(_placed(points, rng), width, size)
-        images[i, ..., 0] = np.round(255 * (1 - ink))
+        drawings = np.round(255 * (1 - ink)).astype(np.uint8)[..., np.newaxis]
+        storage.fill(enumerate(drawings, start=i * examples))
     return ImageClasses(
-        images=images.reshape(classes * examples, size, size, 1),
+        images=storage.array(),
         counts=np.full(classes, examples),
         names=tuple(f"glyph{i:04d}" for i in range(classes)),
     )

@@ -36,8 +36,8 @@ def merged(
             do.
 
     Raises:
-        ArgumentError: naming `image_size`, if the images differ in height or width, or
-            `cache_dir`, if they are too many for the memory, or for the disk.
+        ArgumentError: naming `image_size`, if the images differ in height or width, or are too
+            large for the memory, or `cache_dir`, if they are too large for the disk.
     """
     order = sorted(range(len(labels)), key=lambda i: labels[i][0])
     rows = np.empty(len(labels), np.int64)
@@ -47,7 +47,7 @@ def merged(
     by_class = len(set(labels)) == len(counts) and "" not in splits.values()
 
     def stored(file: IO[bytes] | None = None) -> np.ndarray:
-        storage = Storage(len(labels), options.channels, file)
+        storage = Storage(len(labels), options.image_size, options.channels, file)
         storage.fill(zip(rows.tolist(), images, strict=True))
         return storage.array()
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import sys
 import zipfile
 from collections.abc import Iterable, Iterator
 
@@ -185,4 +186,11 @@ def _text(
             f"`{name}` is {array.dtype} of shape {array.shape}; expected {classes} strings, one "
             "per class of `images`.",
         )
-    return tuple(str(text) for text in array.astype(str))
+    if array.dtype.kind == "U":
+        codes = array.astype(array.dtype.newbyteorder("=")).view(np.uint32)
+        if codes.max() > sys.maxunicode:
+            raise ArgumentError(
+                "dataset", value, f"`{name}` has characters that are none; write the file again."
+            )
+    texts = array.tolist()
+    return tuple(os.fsdecode(text) if isinstance(text, bytes) else text for text in texts)

@@ -178,6 +178,6 @@ def converted(classes: ImageClasses, image_size: int | None, channels: int | Non
         resize(Image.fromarray(image[..., 0] if depth == 1 else image), image_size)
         for image in classes.images
     )
-    storage = Storage(len(classes.images), channels or depth)
+    storage = Storage(len(classes.images), image_size, channels or depth)
     storage.fill(enumerate(images))
     return ImageClasses(storage.array(), classes.counts, classes.names, classes.split)

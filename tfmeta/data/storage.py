@@ -1,6 +1,8 @@
 """Where decoded images are put one by one: memory, or a file that is mapped into it."""
 
+import errno
 import io
+import math
 import mmap
 import os
 from collections.abc import Iterable
@@ -22,28 +24,39 @@ class Storage:
 
     Args:
         count: number of images.
+        image_size: height and width. None means those of the first image.
         channels: 1 or 3. None means 3 if any image has colors, else 1.
         file: an empty file, open for reading and writing, that becomes an `.npy` file. None means
             memory.
 
     Raises:
-        ArgumentError: naming `image_size`, if images differ in height or width, or `cache_dir`, if
-            memory or the disk is too small. OSError: the file cannot be written.
+        ArgumentError: naming `image_size`, if images differ in height or width, or take more than
+            what is left of memory.
+        OSError: the file cannot be written, or takes more than what is left of the disk.
     """
 
-    def __init__(self, count: int, channels: int | None, file: IO[bytes] | None = None):
+    def __init__(
+        self,
+        count: int,
+        image_size: int | None,
+        channels: int | None,
+        file: IO[bytes] | None = None,
+    ):
         self.count = count
+        self.image_size = image_size
         self.channels = channels or 1
         self._may_grow = channels is None
         self._file = file
-        self._size: tuple[int, int] | None = None
+        self._size = (image_size or 0, image_size or 0)
         self._mapped: mmap.mmap | None = None
+        if image_size:
+            self._take()
 
     def fill(self, placed: Iterable[tuple[int, np.ndarray]]) -> None:
         """Puts images, uint8 `[height, width, 1 or 3]`, each with the number of its row."""
         for row, image in placed:
             size = image.shape[:2]
-            if self._size is None:
+            if not any(self._size):
                 self._size = size
                 self._take()
             elif self._size != size:
@@ -68,7 +81,7 @@ class Storage:
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        return (self.count, *(self._size or (0, 0)), self.channels)
+        return (self.count, *self._size, self.channels)
 
     @property
     def _start(self) -> int:
@@ -88,15 +101,14 @@ class Storage:
 
     def _take(self) -> None:
         """Takes memory, or disk, for all images; more of it where they have been gray."""
-        needed = int(np.prod(self._shape))
+        needed = math.prod(self._shape)
         taken = 0 if self._mapped is None else needed // self.channels
         if self._file is None and needed - taken > (left := memory.available()):
-            raise _too_large(needed, f"{memory.readable(left)} of memory are left")
+            raise self._too_large(needed, f"{memory.readable(left)} of memory are left")
         length = self._start + needed
         try:
             if self._file is not None:
-                # A mapped file that finds the disk full would end the process without a word.
-                os.posix_fallocate(self._file.fileno(), 0, length)
+                _take_of_disk(self._file, length)
             if self._mapped is not None:
                 self._mapped.resize(length)
             elif self._file is not None:
@@ -106,7 +118,15 @@ class Storage:
         except (OSError, MemoryError) as error:
             if self._file is not None:
                 raise
-            raise _too_large(needed, f"memory is limited ({error})") from None
+            raise self._too_large(needed, f"memory is limited ({error})") from None
+
+    def _too_large(self, needed: int, problem: str) -> ArgumentError:
+        return ArgumentError(
+            "image_size",
+            self.image_size,
+            f"{self.count} decoded images take {memory.readable(needed)}, and {problem}; lower it, "
+            "or give a folder to keep images of files in by cache_dir.",
+        )
 
     def _spread(self) -> None:
         self.channels = 3
@@ -118,13 +138,12 @@ class Storage:
             color[row] = gray[row].copy()
 
 
-def _too_large(needed: int, problem: str) -> ArgumentError:
-    return ArgumentError(
-        "cache_dir",
-        None,
-        f"the decoded images take {memory.readable(needed)}, and {problem}; name a folder to keep "
-        "them in, from where they are read as they are needed, or take a smaller image_size.",
-    )
+def _take_of_disk(file: IO[bytes], length: int) -> None:
+    """A mapped file that finds the disk full would end the process without a word."""
+    disk = os.fstatvfs(file.fileno())
+    if length - os.fstat(file.fileno()).st_size > disk.f_bavail * disk.f_frsize:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.posix_fallocate(file.fileno(), 0, length)
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:

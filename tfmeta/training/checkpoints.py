@@ -104,7 +104,16 @@ def load(path: Path) -> keras.Model:
         raise ArgumentError("output_dir", path, f"the checkpoint is damaged ({damage}).")
     for members in (LEARNERS, STARTS, RULES):
         list(members.values())  # Keras knows a class once its module is imported
-    return keras.models.load_model(path)
+    try:
+        return keras.models.load_model(path)
+    # What Keras raises for files that it cannot read is not documented.
+    except Exception as error:
+        raise ArgumentError(
+            "output_dir",
+            path,
+            "the checkpoint is whole, but does not hold a learner that can be loaded "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]}); give another folder.",
+        ) from error
 
 
 def restore(learner: keras.Model, path: Path) -> None:
