@@ -1,6 +1,6 @@
 """Damaged inputs end with one sentence, soon, and stay as they are.
 
-`MUTATIONS=first:last pytest tests/fuzz -m slow` tries other seeds. What they find goes into `FOUND`.
+`MUTATIONS=first:last pytest tests/fuzz -m slow` tries other seeds; what they find joins `FOUND`.
 """
 
 import faulthandler
