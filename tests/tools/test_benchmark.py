@@ -12,6 +12,7 @@ from tfmeta.tools.benchmarks.against_itself import FAMILIES
 from tfmeta.tools.benchmarks.against_rivals import both_gradients
 from tfmeta.tools.benchmarks.asking import Worker, WorkerError
 from tfmeta.tools.benchmarks.comparisons import COMPARISONS
+from tfmeta.tools.benchmarks.loading import loading
 from tfmeta.tools.benchmarks.turns import take_turns
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark.py"
@@ -177,3 +178,13 @@ def test_the_hierarchical_rnn_is_measured_for_every_type_of_problem(run):
     for results in families.values():
         assert set(results["milliseconds"]) == {"xla", "stacked", "one_by_one"}
         assert min(results["milliseconds"].values()) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.programs
+def test_loading_is_measured_in_memory_and_from_a_file(tmp_path):
+    (measured,) = loading(tmp_path, blocks=1, steps=1, counts=(500,)).values()
+    assert set(measured["seconds"]) == {"memory", "cache", "cached"}
+    assert measured["array_mb"] == pytest.approx(500 * 84 * 84 * 3 / 2**20)
+    assert measured["peak_mb"]["cached"] < measured["array_mb"]
+    assert measured["ratios"]["in_memory"] > 0
