@@ -86,7 +86,7 @@ def test_empty_folder(forked, tmp_path):
 
 def test_fewer_classes_than_ways(forked, images, tmp_path):
     flags = [f"--dataset=folder:{images}", "--queries=1", f"--output_dir={tmp_path / 'run'}"]
-    assert_refused(forked(TRAIN, *flags, "--ways=20"), "--ways", 20)
+    assert_refused(forked(TRAIN, *flags, "--ways=26"), "--ways", 26)
 
 
 def test_class_with_fewer_images_than_shots_and_a_query(forked, images, tmp_path):
@@ -198,7 +198,7 @@ def test_on_two_ranks_the_sentence_appears_once(horovodrun, small, images, tmp_p
     for flags, sentence in (
         (["--ways=1"], "--ways=1"),
         ([*small, "--meta_batch=1"], "--meta_batch=1"),
-        ([f"--dataset=folder:{images}", "--ways=20", "--queries=1"], "--ways=20"),
+        ([f"--dataset=folder:{images}", "--ways=26", "--queries=1"], "--ways=26"),
     ):
         result = horovodrun(2, [TRAIN, *flags, f"--output_dir={tmp_path / 'run'}"], timeout=120)
         assert "Exit code: 2" in result.stderr
