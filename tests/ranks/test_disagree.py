@@ -15,7 +15,7 @@ TELLS = {
     "numbers that no pipeline knows": "rank 0 is at a step of fit, rank 1 is at the end of an",
     "numbers of epochs": "epochs=0 to 1: rank 0 has that, but rank 1 has 0 to 2",
     "optimizers": "optimizer=SGD: rank 0 has that, but rank 1 has Adam",
-    "models": "model=33 numbers in 4 variables: rank 0 has that, but rank 1 has 37 numbers",
+    "models": "model=34 numbers in 5 variables: rank 0 has that, but rank 1 has 38 numbers",
     "metrics": "metrics=loss, mae: rank 0 has that, but rank 1 has loss, mse",
     "validations": "validation_data=none: rank 0 has that, but rank 1 has every 1 epochs",
     "methods": "rank 0 is at evaluate, rank 1 is at fit",
