@@ -163,11 +163,13 @@ def texts_of_runs(folder: Path, rng: np.random.Generator) -> Use:
     run.write_flags(["--dataset=glyphs", "--ways=5", "--norotations", "--learner=maml"])
     row = {"seconds": 1.5, "training": {"loss": 0.3}, "validation": {"accuracy": 90.0}}
     run.write_metrics({"step": step, **row} for step in (10, 20, 30))
-    path = run.flags if rng.random() < 0.5 else run.metrics
+    run.write_part({"step": 35, "taken": 5, "seconds": 1.5, "training": {"loss": 0.3}})
+    path = (run.flags, run.metrics, run.part)[rng.integers(3)]
     path.write_bytes(mutated(path.read_bytes(), rng))
 
     def read():
         run.read_flags()
+        run.read_part()
         for row in run.read_metrics(20):
             assert row["step"] <= 20
 

@@ -102,7 +102,7 @@ def train(
     started = time.monotonic()
     saved = checkpoints.Checkpoints(folder.checkpoints)
     learner = trainer.learner
-    rows, part = _resume(learner, folder, saved) if resume else ([], Part(0, 0, 0.0, {}))
+    rows, part = _resume(trainer, folder, saved) if resume else ([], Part(0, 0, 0.0, {}))
     progress = Progress(part.step, steps, trainer.meta_batch, shorter)
     events = None
     if distributed.is_main():
@@ -184,7 +184,7 @@ def _keep(rows, trainer, folder, saved, events):
     stopping.release()
 
 
-def _resume(learner, folder, saved):
+def _resume(trainer, folder, saved):
     """Restores on rank 0, from whose weights every rank starts; the step is told to all.
 
     Returns:
@@ -196,8 +196,9 @@ def _resume(learner, folder, saved):
             found = saved.newest_whole()
             if found is not None:
                 step, path = found
-                checkpoints.restore(learner, path)
+                checkpoints.restore(trainer.learner, path)
                 rows, part = _history(folder, step)
+                _check_merits(rows, trainer, folder)
         except ArgumentError as error:
             problem = error
     rows, part, problem = distributed.gather_objects((rows, part, problem))[0]
@@ -206,12 +207,28 @@ def _resume(learner, folder, saved):
     return rows, part
 
 
+def _check_merits(rows, trainer, folder):
+    """Refuses rows of which it cannot be said which was the best."""
+    for row in rows:
+        try:
+            float(trainer.merit(row["validation"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArgumentError(
+                "output_dir",
+                folder.path,
+                f"{folder.metrics.name} there is damaged (step {row['step']}: {error}); restore "
+                "the file, or remove it to go on without what it tells.",
+            ) from None
+
+
 def _history(folder, step):
     """The rows up to a step, and the part since the last of them."""
     rows = folder.read_metrics(step)
     part = Part(step, 0, rows[-1]["seconds"] if rows else 0.0, {})
     kept = folder.read_part() if step > (rows[-1]["step"] if rows else 0) else {}
-    return rows, Part(**kept) if kept.get("step") == step else part
+    if kept.get("step") == step:
+        part = Part(**{name: kept[name] for name in Part._fields})
+    return rows, part
 
 
 def _is_best(rows, trainer):

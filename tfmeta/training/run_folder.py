@@ -108,10 +108,24 @@ class RunFolder:
         write_whole(self.metrics, "".join(f"{json.dumps(row)}\n" for row in rows))
 
     def read_metrics(self, last_step: int) -> list[dict[str, Any]]:
-        """The rows up to and including a step."""
+        """The rows up to and including a step.
+
+        Raises:
+            ArgumentError: the file is damaged.
+        """
         if not self.metrics.exists():
             return []
-        rows = [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+        rows: list[dict[str, Any]] = []
+        for number, line in enumerate(self.metrics.read_bytes().splitlines(), start=1):
+            try:
+                rows.append(_read(line, "step", "seconds", "training", "validation"))
+            except ValueError as error:
+                raise ArgumentError(
+                    "output_dir",
+                    self.path,
+                    f"line {number} of {self.metrics.name} there is damaged ({error}); restore the "
+                    "file, or remove it to go on without what it tells.",
+                ) from None
         return [row for row in rows if row["step"] <= last_step]
 
     def write_part(self, part: dict[str, Any]) -> None:
@@ -121,10 +135,10 @@ class RunFolder:
     def read_part(self) -> dict[str, Any]:
         """What `write_part` wrote; nothing if it did not, or if that is damaged."""
         try:
-            return dict(json.loads(self.part.read_text(encoding="utf-8")))
+            return _read(self.part.read_bytes(), "step", "taken", "seconds", "training")
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             print(
                 f"{self.part}: damaged ({error}); its means and seconds are lost.", file=sys.stderr
             )
@@ -137,3 +151,19 @@ class RunFolder:
 
 def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def _read(text: bytes, *names: str) -> dict[str, Any]:
+    """A JSON object that has these names, of numbers or of objects.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict) or not found.keys() >= set(names):
+        raise ValueError(f"it is no object with {', '.join(names)}")
+    for name in names:
+        kind: Any = {"step": int, "taken": int, "seconds": int | float}.get(name, dict)
+        if not isinstance(found[name], kind):
+            raise ValueError(f"{name} is {found[name]!r}")
+    return found

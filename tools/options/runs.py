@@ -99,12 +99,24 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
 
 
 def values(lines: Iterable[str]) -> dict[str, Any]:
-    """Lines of a flagfile as values by name; flags that this binary has not are left out."""
+    """Lines of a flagfile as values by name; flags that this binary has not are left out.
+
+    Raises:
+        ArgumentError: a value cannot be one of its flag.
+    """
     found: dict[str, Any] = {}
     for line in lines:
         name, equals, text = line.removeprefix("--").partition("=")
         if not equals and name not in FLAGS:
             name, text = name.removeprefix("no"), "false"
         if name in FLAGS:
-            found[name] = FLAGS[name].parser.parse(text or "true")
+            try:
+                found[name] = FLAGS[name].parser.parse(text or "true")
+            except (ValueError, TypeError) as error:
+                raise ArgumentError(
+                    "output_dir",
+                    FLAGS.output_dir,
+                    f"the flags of the run there are damaged (--{name}={text}: {error}); restore "
+                    "flags.txt.",
+                ) from None
     return found
