@@ -41,6 +41,7 @@ def assert_refused(result, flag, value, status=2):
         ("--batch_norm", "frozen"),
         ("--first_order", "perhaps"),
         ("--flagfile", "no_such_experiment"),
+        ("--image_size", "1000000000"),
         ("--dataset", "imagenet21k"),
         ("--dataset", "npz:missing.npz"),
         ("--dataset", "folder:missing"),
@@ -140,6 +141,13 @@ def test_output_folder_that_cannot_be_written(forked, small, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     folder = tmp_path / "file" / "run"
     assert_refused(forked(TRAIN, *small, f"--output_dir={folder}"), "--output_dir", folder)
+
+
+def test_resume_of_a_run_whose_flags_are_damaged(forked, tmp_path):
+    (tmp_path / "flags.txt").write_bytes(b"--ways=5\xff\n--dataset=glyphs\n")
+    result = forked(TRAIN, "--resume", f"--output_dir={tmp_path}")
+    assert_refused(result, "--output_dir", tmp_path)
+    assert "ways" in result.stderr and "flags.txt" in result.stderr
 
 
 def test_resume_without_a_run(forked, small, tmp_path):
