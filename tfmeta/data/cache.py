@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -74,7 +75,11 @@ def _mapped(path: Path) -> np.ndarray | None:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    return array if array.dtype == np.uint8 and array.ndim == 4 else None
+    if array.dtype != np.uint8 or array.ndim != 4:
+        return None
+    # Tasks take images from all over it: the system is not to read what lies beside them, too.
+    array.base.madvise(mmap.MADV_RANDOM)
+    return array
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
