@@ -10,7 +10,7 @@ from tfmeta import distributed
 from tfmeta.distributed import chunks, share
 from tfmeta.errors import ArgumentError
 from tfmeta.evaluation.statistics import interval95
-from tfmeta.evaluation.units import in_unit
+from tfmeta.evaluation.units import amount, in_unit
 from tfmeta.tasks.source import TaskSource
 
 # How the query set was shown to a network whose normalizations depend on the batch.
@@ -66,18 +66,17 @@ class Evaluation:
     def sentence(self) -> str:
         """The results for a person to read."""
         main = self.measure
-        unit, digits = (" %", 1) if "accuracy" in main else ("", 3)
         means, widths = self._mean(main)
         name = {"mse": "mean squared error"}.get(main, main.replace("_", " "))
         sentence = (
-            f"{name} {means[0]:.{digits}f}{unit} before adaptation, "
-            f"{means[-1]:.{digits}f} +- {widths[-1]:.{digits}f}{unit} after "
+            f"{name} {amount(main, means[0])} before adaptation, "
+            f"{amount(main, means[-1], widths[-1])} after "
             f"{len(means) - 1} inner steps (95 % interval)"
         )
         for way, words in _WAYS.items():
             if f"{main}_{way}" in self.measured:
                 means, widths = self._mean(f"{main}_{way}")
-                sentence += f"; {words}: {means[-1]:.{digits}f} +- {widths[-1]:.{digits}f}{unit}"
+                sentence += f"; {words}: {amount(main, means[-1], widths[-1])}"
         return sentence
 
 

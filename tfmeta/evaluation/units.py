@@ -25,6 +25,11 @@ def written(name: str, value: float, width: float | None = None) -> str:
         value: in its unit.
         width: half the width of its interval, if there is one.
     """
+    return f"{name.replace('_', ' ')} {amount(name, value, width)}"
+
+
+def amount(name: str, value: float, width: float | None = None) -> str:
+    """What `written` says after the name."""
     digits, unit = (1, " %") if "accuracy" in name else (3, "")
     interval = "" if width is None else f" +- {width:.{digits}f}"
-    return f"{name.replace('_', ' ')} {value:.{digits}f}{interval}{unit}"
+    return f"{value:.{digits}f}{interval}{unit}"

@@ -8,6 +8,7 @@ import tqdm
 
 from tfmeta import distributed
 from tfmeta.evaluation.units import in_unit, written
+from tfmeta.training.forecast import duration
 
 # Seconds between two lines of a log: each twice the one before, up to the last.
 _FIRST, _LAST = 5.0, 80.0
@@ -23,7 +24,7 @@ class Bar:
     """
 
     def __init__(self, first_step: int, steps: int, meta_batch: int):
-        self.step, self.steps, self.meta_batch = first_step, steps, meta_batch
+        self.steps, self.meta_batch = steps, meta_batch
         self.shown = distributed.is_main()
         self.bar = None
         if self.shown and sys.stderr.isatty():
@@ -37,13 +38,13 @@ class Bar:
         self.pause_between = _FIRST
         self.said: tuple[float, int] | None = None
 
-    def update(self, logs: Mapping[str, float]) -> None:
+    def update(self, step: int, logs: Mapping[str, float]) -> None:
         """A step has ended.
 
         Args:
+            step: how many outer steps there have been.
             logs: what it measured, as Keras gives it.
         """
-        self.step += 1
         if not self.shown:
             return
         if self.bar is not None:
@@ -52,16 +53,17 @@ class Bar:
             return
         now = time.monotonic()
         if self.said is None:  # the first step builds graphs
-            self.said = now, self.step
+            self.said = now, step
         elif now - self.said[0] >= self.pause_between:
-            pace = (self.step - self.said[1]) / (now - self.said[0])
+            pace = (step - self.said[1]) / (now - self.said[0])
+            left = duration((self.steps - step) / pace)
             print(
-                f"step {self.step} of {self.steps}: {_measures(logs)}; "
-                f"{pace * self.meta_batch:.3g} tasks/s, {_left((self.steps - self.step) / pace)}",
+                f"step {step} of {self.steps}: {_measures(logs)}; "
+                f"{pace * self.meta_batch:.3g} tasks/s, {left} left",
                 file=sys.stderr,
                 flush=True,
             )
-            self.said = now, self.step
+            self.said = now, step
             self.pause_between = min(2 * self.pause_between, _LAST)
 
     def tell(self, sentence: str) -> None:
@@ -79,9 +81,3 @@ class Bar:
 
 def _measures(logs):
     return ", ".join(written(name, in_unit(name, float(value))) for name, value in logs.items())
-
-
-def _left(seconds):
-    if seconds < 90:
-        return f"{seconds:.0f} s left"
-    return f"{seconds / 60:.0f} min left" if seconds < 5400 else f"{seconds / 3600:.1f} h left"

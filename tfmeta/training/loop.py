@@ -280,7 +280,7 @@ class Progress:
             self.seconds += now - self.last
             self.steps += 1
         self.last = now
-        self.bar.update(logs)
+        self.bar.update(self.reached, logs)
         said = self.forecast(self.steps, self.seconds, self.total - step - 1)
         if said:
             self.bar.tell(said)

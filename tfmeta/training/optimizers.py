@@ -8,7 +8,7 @@ import numpy as np
 from tfmeta import distributed
 from tfmeta.evaluation.loss_curves import LossCurves
 from tfmeta.evaluation.statistics import first_lasting, interval95
-from tfmeta.evaluation.units import written
+from tfmeta.evaluation.units import in_unit, written
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems.base import ProblemFamily
@@ -97,13 +97,13 @@ class OptimizerTrainer(Trainer):
             found = {"loss": float(last.mean()), "log_ratio": float(ratio.mean())}
             ratios.append(ratio)
             if family.metric:
-                found["accuracy"] = 100 * float(ended.scores[:, -1].mean())
+                found["accuracy"] = in_unit("accuracy", float(ended.scores[:, -1].mean()))
                 scores.append(ended.scores[:, -1])
             families[family.name] = found
         ratio = np.concatenate(ratios)
         results = {"log_ratio": float(ratio.mean()), "ci95": float(interval95(ratio))}
         if scores:
-            results["accuracy"] = 100 * float(np.concatenate(scores).mean())
+            results["accuracy"] = in_unit("accuracy", float(np.concatenate(scores).mean()))
         return {**results, "families": families}
 
     def merit(self, validation):
