@@ -148,7 +148,7 @@ ROUTINGS = Registry(
 )
 
 # Which rank trains which problems, how their training is cut into unrolls, what an unroll is judged
-# by, and what happens to the rule within a cluster.
+# by, how the gradient of that is found, and what happens to the rule within a cluster.
 
 PACKINGS = Registry(
     {
@@ -164,8 +164,14 @@ TRUNCATIONS = Registry(
 )
 META_LOSSES = Registry(
     {
-        "sum": "tfmeta.learners.meta_losses:SUM",
-        "log_ratio": "tfmeta.learners.meta_losses:LOG_RATIO",
+        "sum": "tfmeta.learners.meta_losses:SumOfLosses",
+        "log_ratio": "tfmeta.learners.meta_losses:LogRatio",
+    }
+)
+ESTIMATORS = Registry(
+    {
+        "truncated": "tfmeta.learners.estimators:TruncatedGradient",
+        "noise_reuse": "tfmeta.learners.estimators:NoiseReuse",
     }
 )
 CLUSTER_UPDATES = Registry(

@@ -85,11 +85,12 @@ def main() -> None:
 
     learner = OptimizerLearner(
         rules.rule(OPTIMIZERS),
-        FLAGS.meta_loss,
+        unrolls.meta_loss(),
         first_order=FLAGS.first_order,
         vectorized=FLAGS.stacked,
         in_graph=FLAGS.update_rule == "lstm",
         xla=FLAGS.xla,
+        estimator=unrolls.estimator(),
     )
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
     learner.compile(outer_loop.optimizer(updates))

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.errors import ArgumentError
+from tfmeta.learners.meta_losses import SumOfLosses
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import Bowls, ProblemFamily, Quadratics
@@ -98,7 +99,7 @@ def by_hand(learner, problems, parameters, tasks, carried, first_step, gradients
             batch_losses.append(loss)
             full_losses.append(problems.full_loss(weights, task["data"]))
         batch_losses.append(problems.loss(weights, task["data"], seeds[STEPS]))
-        if learner.meta_loss == "sum":
+        if isinstance(learner.meta_loss, SumOfLosses):
             total += np.sum(batch_losses)
         else:
             ratios = np.array(full_losses) / (first_loss + 1e-6)
@@ -178,7 +179,7 @@ def test_meta_gradient_is_the_central_difference(rule, meta_loss, first_order):
         before, (gradients, unroll) = carried, run(tasks, carried, tf.constant(first_step))
         carried = unroll.carried
         loss, ends, seen = by_hand(learner, problems, parameters, tasks, before, first_step)
-        np.testing.assert_allclose(unroll.loss, loss, rtol=1e-12)
+        np.testing.assert_allclose(tf.reduce_sum(unroll.losses), loss, rtol=1e-12)
         for index, (weights, state) in enumerate(ends):
             assert_equal(taken_apart(carried.weights, index), weights)
             assert_equal(taken_apart(carried.rule_state, index), state)
@@ -208,7 +209,9 @@ def test_meta_gradient_is_that_worked_out_by_hand(first_order):
     shrunk = 1 - 0.125 * c
     x = [shrunk**t * first for t in range(STEPS + 1)]
     np.testing.assert_allclose(unroll.carried.weights[0], x[-1], rtol=1e-12)
-    np.testing.assert_allclose(unroll.loss, sum(np.sum(0.5 * c * x**2) for x in x), rtol=1e-12)
+    np.testing.assert_allclose(
+        tf.reduce_sum(unroll.losses), sum(np.sum(0.5 * c * x**2) for x in x), rtol=1e-12
+    )
     expected = 0.0
     for t in range(1, STEPS + 1):
         slope = -sum(c * x[s] for s in range(t)) if first_order else -t * c * x[t - 1]
@@ -308,7 +311,7 @@ def test_a_meta_iteration_moves_the_rule_along_the_mean_gradient():
     gradients, unroll = of_a_learner(problems)
     before = learner.rule.get_weights()
     loss = training(learner, problems)(0, lengths)
-    assert loss == pytest.approx(float(unroll.loss) / PROBLEMS, rel=1e-12)
+    assert loss == pytest.approx(float(tf.reduce_mean(unroll.losses)), rel=1e-12)
     moved = [
         old - 0.5 * gradient / PROBLEMS for old, gradient in zip(before, gradients, strict=True)
     ]
@@ -392,7 +395,7 @@ def test_a_saved_learner_goes_on_where_it_was(tmp_path):
     training(learner, problems, 3)(0, lengths)
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
-    assert loaded.meta_loss == "log_ratio" and loaded.rule.units == 3
+    assert loaded.meta_loss.floor == 1e-6 and loaded.rule.units == 3
     for one in (learner, loaded):
         training(one, problems, 3)(1, lengths)
     for expected, result in zip(learner.get_weights(), loaded.get_weights(), strict=True):

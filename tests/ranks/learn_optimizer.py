@@ -16,6 +16,7 @@ import tfmeta
 from tfmeta import distributed
 from tfmeta.distributed import share
 from tfmeta.learners import OptimizerLearner
+from tfmeta.learners.estimators import NoiseReuse, TruncatedGradient
 from tfmeta.learners.truncated_training import one_for_each
 from tfmeta.problems import Quadratics, SoftmaxRegressions
 from tfmeta.scheduling.truncation import FixedUnrolls
@@ -37,7 +38,22 @@ def hierarchical_rnn(dtype, seed=0):
     return learner, SoftmaxRegressions(10, dtype=dtype), 6
 
 
-CASES = {"lstm on quadratics": lstm, "hierarchical RNN on softmax regression": hierarchical_rnn}
+def clipped(dtype, seed=0):
+    learner, problems, count = lstm(dtype, seed)
+    return OptimizerLearner(learner.rule, estimator=TruncatedGradient(1e-3)), problems, count
+
+
+def noise_reuse(dtype, seed=0):
+    learner, problems, count = lstm(dtype, seed)
+    return OptimizerLearner(learner.rule, estimator=NoiseReuse(0.1, noise_pairs=2)), problems, count
+
+
+CASES = {
+    "lstm on quadratics": lstm,
+    "hierarchical RNN on softmax regression": hierarchical_rnn,
+    "gradients of problems clipped": clipped,
+    "evolution strategies": noise_reuse,
+}
 
 
 def meta_gradient(learner, problems, meta_batch):
@@ -46,13 +62,13 @@ def meta_gradient(learner, problems, meta_batch):
 
     @tf.function(autograph=False)
     def begin():
-        tasks = problems.batch(0, mine.start, mine.stop)
+        tasks = learner.estimator.copies(problems.batch(0, mine.start, mine.stop))
         return tasks, learner.start(problems, tasks)
 
     @tf.function(autograph=False)
     def unroll(tasks, carried, first_step):
         gradients, unroll = learner.meta_gradient(problems, tasks, carried, first_step, UNROLL)
-        loss, *gradients = distributed.sum_over_ranks([unroll.loss, *gradients])
+        loss, *gradients = distributed.sum_over_ranks([tf.reduce_sum(unroll.losses), *gradients])
         return gradients, loss, unroll.carried
 
     tasks, carried = begin()

@@ -1,7 +1,7 @@
 """However many ranks share the problems, what an update rule learns is the same.
 
-Seven quadratics and six softmax regressions are shared by 1, 2 and 4 ranks. Each number of ranks is
-started once and does everything; see ranks/learn_optimizer.py.
+Seven quadratics and six softmax regressions are shared by 1, 2, 3 and 4 ranks. Each number of ranks
+is started once and does everything; see ranks/learn_optimizer.py.
 """
 
 from pathlib import Path
@@ -9,15 +9,22 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parent / "learn_optimizer.py"
-CASES = ("lstm on quadratics", "hierarchical RNN on softmax regression")
+CASES = (
+    "lstm on quadratics",
+    "hierarchical RNN on softmax regression",
+    "gradients of problems clipped",
+    "evolution strategies",
+)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
 @pytest.mark.parametrize("result", ["gradient", "loss"])
 @pytest.mark.parametrize(
-    ("case", "dtype"), [(CASES[0], "float32"), (CASES[0], "float64"), (CASES[1], "float64")]
+    ("case", "dtype"), [(CASES[0], "float32"), *((case, "float64") for case in CASES)]
 )
-@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "ranks", [2, *(pytest.param(ranks, marks=pytest.mark.slow) for ranks in (3, 4))]
+)
 def test_merged_meta_gradients_are_those_of_one_rank(
     assert_as_on_one_rank, ranks, case, dtype, result
 ):
@@ -26,6 +33,8 @@ def test_merged_meta_gradients_are_those_of_one_rank(
 
 @pytest.mark.parametrize("result", ["parameters", "logs"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "ranks", [2, *(pytest.param(ranks, marks=pytest.mark.slow) for ranks in (3, 4))]
+)
 def test_ranks_learn_what_one_learns(assert_as_on_one_rank, ranks, case, result):
     assert_as_on_one_rank(ranks, f"{case} float64 {result}", 1e-10)

@@ -2,7 +2,7 @@
 
 from tfmeta.engine import second_derivatives
 from tfmeta.engine.gradients import TaskGradient, TaskResult, gradients_of, sum_of_gradients
-from tfmeta.engine.tasks import Tasks, count_of, for_each, of_count, vectorize
+from tfmeta.engine.tasks import Tasks, count_of, for_each, of_count, repeated, vectorize
 from tfmeta.engine.xla import compiled, recomputed
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "gradients_of",
     "of_count",
     "recomputed",
+    "repeated",
     "sum_of_gradients",
     "vectorize",
 ]

@@ -25,6 +25,13 @@ def of_count(tasks: Any, count: int) -> Any:
     )
 
 
+def repeated(tensor: tf.Tensor, tasks: Any) -> tf.Tensor:
+    """A tensor once for each task of a batch: `[tasks, *tensor.shape]`."""
+    first = tf.nest.flatten(tasks)[0]
+    count = first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
+    return tf.broadcast_to(tensor, [count, *tensor.shape])
+
+
 def vectorize(function: Callable[[Any], Any], tasks: Any) -> Any:
     """Runs a function of one task for all tasks at once.
 
@@ -68,4 +75,6 @@ def for_each(
     signature = tf.nest.map_structure(
         lambda x: tf.TensorSpec(x.shape, x.dtype), traced.structured_outputs
     )
+    if not tf.nest.flatten(signature):
+        return signature  # nothing to compute, such as the memory of a rule that has none
     return tf.map_fn(function, tasks, fn_output_signature=signature, parallel_iterations=in_flight)

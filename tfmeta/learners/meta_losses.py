@@ -2,15 +2,15 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
+import keras
 import tensorflow as tf
 
+from tfmeta.checks import check_positive
 from tfmeta.engine import Tasks
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import Step
-
-# Of Wichrowska's meta-loss, log(f / (f_0 + e) + e).
-_EPSILON = 1e-6
 
 
 class MetaLoss(abc.ABC):
@@ -33,16 +33,26 @@ class MetaLoss(abc.ABC):
     def of_unroll(
         self, terms: tf.Tensor, steps: tf.Tensor | int, last_loss: Callable[[], tf.Tensor]
     ) -> tf.Tensor:
-        """The meta-loss, summed over the problems, a scalar.
+        """The meta-loss of each problem, `[problems]`.
 
         Args:
-            terms: the sum of what the steps added.
+            terms: the sum of what the steps added, of each problem.
             steps: the number of steps.
-            last_loss: computes the loss after the last step, summed over the problems, each on the
-                batch of the next step.
+            last_loss: computes the loss after the last step, of each problem on the batch of the
+                next step.
         """
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal one, by which Keras saves it."""
+        return {}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "MetaLoss":
+        """Makes one of what `get_config` gave."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("tfmeta")
 class SumOfLosses(MetaLoss):
     """The sum of f(theta_t), each on the batch of its step (Andrychowicz et al. 2016, equation 3).
 
@@ -56,19 +66,29 @@ class SumOfLosses(MetaLoss):
         return terms + last_loss()
 
 
+@keras.saving.register_keras_serializable("tfmeta")
 class LogRatio(MetaLoss):
-    """The mean of log(f(theta_t) / (f(theta_0) + 1e-6) + 1e-6) after each step, f on all data.
+    """The mean of log(f(theta_t) / (f(theta_0) + e) + e) after each step, f on all data.
 
     Wichrowska et al. 2017, section 4.3.
+
+    Args:
+        floor: e, below which a ratio counts no more. Published is 1e-6: a problem that has come
+            that far teaches nothing further.
+
+    Raises:
+        ArgumentError: the floor is not a positive finite number.
     """
+
+    def __init__(self, floor: float = 1e-6):
+        self.floor = check_positive("floor", floor)
 
     def of_step(self, problems, task, first_loss, step):
         full_loss = problems.full_loss(step.weights, task["data"])
-        return tf.math.log(full_loss / (first_loss + _EPSILON) + _EPSILON)
+        return tf.math.log(full_loss / (first_loss + self.floor) + self.floor)
 
     def of_unroll(self, terms, steps, last_loss):
         return terms / tf.cast(steps, terms.dtype)
 
-
-SUM = SumOfLosses()
-LOG_RATIO = LogRatio()
+    def get_config(self):
+        return {"floor": self.floor}

@@ -1,7 +1,7 @@
 """An update rule that is learned, and its meta-gradient over an unroll of problems."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,35 +9,11 @@ import tensorflow as tf
 from tfmeta import engine
 from tfmeta.errors import ArgumentError
 from tfmeta.inner.loop import repeat
+from tfmeta.learners.estimators import Carried, Estimator, TruncatedGradient, Unroll
+from tfmeta.learners.meta_losses import MetaLoss
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.registry import META_LOSSES
 from tfmeta.updates import UpdateRule
-
-
-class Carried(NamedTuple):
-    """Where the training of each of many problems stands; every tensor has a leading problem axis.
-
-    Attributes:
-        weights: of the problems.
-        rule_state: the update rule's memory.
-        first_loss: the full loss before the first step.
-    """
-
-    weights: list[tf.Tensor]
-    rule_state: Any
-    first_loss: tf.Tensor
-
-
-class Unroll(NamedTuple):
-    """What a part of the training of many problems was.
-
-    Attributes:
-        loss: the sum of the meta-losses over the problems, a scalar.
-        carried: where the problems stand after it.
-    """
-
-    loss: tf.Tensor
-    carried: Carried
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -53,9 +29,9 @@ class OptimizerLearner(keras.Model):
 
     Args:
         rule: the update rule to train.
-        meta_loss: one of `registry.META_LOSSES`: `"sum"`, of the losses over the unroll
-            (Andrychowicz); or `"log_ratio"`, the mean log ratio of the loss on all data to the
-            first one (Wichrowska).
+        meta_loss: one of `registry.META_LOSSES`, or its name: `"sum"`, of the losses over the
+            unroll (Andrychowicz); or `"log_ratio"`, the mean log ratio of the loss on all data to
+            the first one (Wichrowska).
         first_order: let no derivative through the problem's gradient, as Andrychowicz does and
             Wichrowska does not.
         vectorized: run the problems of a family at once, where they can be; else one by one.
@@ -64,6 +40,7 @@ class OptimizerLearner(keras.Model):
             long to build; the hierarchical RNN, whose step is a large graph, runs as fast as in
             the loop and takes ten times as long to build. XLA is better off with the loop.
         xla: compile the unrolls with XLA; it pays for small problems.
+        estimator: of the meta-gradient of an unroll; by default `TruncatedGradient()`.
 
     Raises:
         ArgumentError: an argument is out of range, or the rule has nothing to train.
@@ -72,15 +49,16 @@ class OptimizerLearner(keras.Model):
     def __init__(
         self,
         rule: UpdateRule,
-        meta_loss: str = "sum",
+        meta_loss: str | MetaLoss = "sum",
         first_order: bool = True,
         vectorized: bool = True,
         in_graph: bool = False,
         xla: bool = False,
+        estimator: Estimator | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.meta_loss = META_LOSSES.check("meta_loss", meta_loss)
+        self.meta_loss = _meta_loss(meta_loss)
         if not rule.built:
             rule.build([])
         if not rule.trainable_variables:
@@ -91,6 +69,7 @@ class OptimizerLearner(keras.Model):
         self.vectorized = bool(vectorized)
         self.in_graph = bool(in_graph)
         self.xla = bool(xla)
+        self.estimator = estimator or TruncatedGradient()
         self.built = True
         self._graphs: dict[Any, Any] = {}
 
@@ -105,7 +84,7 @@ class OptimizerLearner(keras.Model):
 
         Args:
             problems: the family.
-            tasks: problems of it, as `ProblemFamily.batch` makes them.
+            tasks: problems of it, as `ProblemFamily.batch` makes them, or copies of such.
         """
         first_loss = engine.for_each(
             lambda task: problems.full_loss(task["weights"], task["data"]),
@@ -116,14 +95,25 @@ class OptimizerLearner(keras.Model):
         return Carried(list(tasks["weights"]), state, first_loss)
 
     def first_state(
-        self, problems: ProblemFamily, tasks: engine.Tasks, parameters: Sequence[tf.Tensor]
+        self,
+        problems: ProblemFamily,
+        tasks: engine.Tasks,
+        parameters: Sequence[tf.Tensor],
+        own: bool = False,
     ) -> Any:
         """The rule's memory of each problem before its first step, which may be learned."""
-        return engine.for_each(
-            lambda task: self.rule.initial_state(parameters, task["weights"], task["seed"]),
-            tasks,
-            self.runs_at_once(problems),
-        )
+
+        def of_one(parameters, task):
+            return self.rule.initial_state(parameters, task["weights"], task["seed"])
+
+        return self._for_each(of_one, problems, parameters, own, tasks)
+
+    def _for_each(self, function, problems, parameters, own, nest):
+        """`function` of parameters and each problem's part of a nest."""
+        at_once = self.runs_at_once(problems)
+        if own:
+            return engine.for_each(lambda both: function(*both), (parameters, nest), at_once)
+        return engine.for_each(lambda part: function(parameters, part), nest, at_once)
 
     def unroll(
         self,
@@ -133,37 +123,36 @@ class OptimizerLearner(keras.Model):
         carried: Carried,
         first_step: tf.Tensor | int,
         steps: tf.Tensor | int,
+        own: bool = False,
     ) -> Unroll:
         """Some steps of the training of problems, differentiable in the rule's parameters.
 
         Args:
             problems: the family.
-            parameters: of the rule.
+            parameters: of the rule; see `own`.
             tasks: problems of the family, as `ProblemFamily.batch` makes them.
             carried: where they stand.
             first_step: how many steps they have taken.
             steps: how many to take; a tensor where it differs from call to call.
+            own: whether each problem has parameters of its own, `[problems, ...]`.
         """
-        at_once = self.runs_at_once(problems)
-        meta_loss = META_LOSSES[self.meta_loss]
 
         def step(parameters, number, terms, weights, rule_state):
-            def of_one(problem):
+            def of_one(parameters, problem):
                 task, weights, rule_state, first_loss = problem
                 objective = problems.objective(task, first_step + number)
                 taken = self.rule.step(
                     parameters, objective, weights, rule_state, first_order=self.first_order
                 )
-                term = meta_loss.of_step(problems, task, first_loss, taken)
+                term = self.meta_loss.of_step(problems, task, first_loss, taken)
                 return term, taken.weights, taken.state
 
-            new, weights, rule_state = engine.for_each(
-                of_one, (tasks, weights, rule_state, carried.first_loss), at_once
-            )
-            return terms + tf.reduce_sum(new), weights, rule_state
+            nest = tasks, weights, rule_state, carried.first_loss
+            new, weights, rule_state = self._for_each(of_one, problems, parameters, own, nest)
+            return terms + new, weights, rule_state
 
         # After no steps the state is made anew, so that the gradient reaches what is learned of it.
-        first_state = self.first_state(problems, tasks, parameters)
+        first_state = self.first_state(problems, tasks, parameters, own)
         rule_state = tf.nest.map_structure(
             lambda first, later: tf.where(tf.equal(first_step, 0), first, later),
             first_state,
@@ -172,7 +161,7 @@ class OptimizerLearner(keras.Model):
         terms, weights, rule_state = repeat(
             step,
             parameters,
-            (tf.zeros([], carried.first_loss.dtype), carried.weights, rule_state),
+            (tf.zeros_like(carried.first_loss), carried.weights, rule_state),
             steps,
             in_graph=self.in_graph,
             recompute=self.xla,
@@ -183,10 +172,10 @@ class OptimizerLearner(keras.Model):
                 weights, task = problem
                 return problems.objective(task, first_step + steps).loss(weights)[0]
 
-            return tf.reduce_sum(engine.for_each(of_one, (weights, tasks), at_once))
+            return engine.for_each(of_one, (weights, tasks), self.runs_at_once(problems))
 
-        loss = meta_loss.of_unroll(terms, steps, last_loss)
-        return Unroll(loss, Carried(weights, rule_state, carried.first_loss))
+        losses = self.meta_loss.of_unroll(terms, steps, last_loss)
+        return Unroll(losses, Carried(weights, rule_state, carried.first_loss))
 
     def meta_gradient(
         self,
@@ -197,28 +186,27 @@ class OptimizerLearner(keras.Model):
         steps: tf.Tensor | int,
         weight: tf.Tensor | float = 1.0,
     ) -> tuple[list[tf.Tensor], Unroll]:
-        """The meta-loss of an unroll and its gradient, summed over the problems.
+        """The meta-losses of an unroll and the estimate of their gradient.
 
         Args:
             problems: the family.
-            tasks: this rank's problems.
+            tasks: this rank's problems, or what the estimator's `copies` made of them.
             carried: where they stand.
             first_step: how many steps they have taken.
             steps: how many to take, see `unroll`.
-            weight: what each problem counts in the sums.
+            weight: what each problem counts in the gradient.
 
         Returns:
-            The gradient in each of the rule's parameters, and the `Unroll`. Both are of this rank
-            alone: `distributed.sum_over_ranks` adds those of all.
+            The gradient in each of the rule's parameters, summed over the problems, and the
+            `Unroll`. Both are of this rank alone: `distributed.sum_over_ranks` adds those of all.
         """
 
         def compute(parameters, tasks, carried, first_step, weight):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(parameters)
-                unroll = self.unroll(problems, parameters, tasks, carried, first_step, steps)
-            gradients = engine.gradients_of(tape, unroll.loss, parameters)
-            weighted = [weight * gradient for gradient in gradients]
-            return weighted, unroll._replace(loss=weight * unroll.loss)
+            def run(parameters, own=False):
+                return self.unroll(problems, parameters, tasks, carried, first_step, steps, own)
+
+            gradients, unroll = self.estimator(run, parameters, tasks)
+            return [weight * gradient for gradient in gradients], unroll
 
         arguments = (
             self.rule.parameters(),
@@ -269,17 +257,25 @@ class OptimizerLearner(keras.Model):
         return {
             **super().get_config(),
             "rule": keras.saving.serialize_keras_object(self.rule),
-            "meta_loss": self.meta_loss,
+            "meta_loss": keras.saving.serialize_keras_object(self.meta_loss),
             "first_order": self.first_order,
             "vectorized": self.vectorized,
             "in_graph": self.in_graph,
             "xla": self.xla,
+            "estimator": keras.saving.serialize_keras_object(self.estimator),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        config["rule"] = keras.saving.deserialize_keras_object(
-            config["rule"], custom_objects=custom_objects
-        )
+        for part in ("rule", "meta_loss", "estimator"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
         return cls(**config)
+
+
+def _meta_loss(meta_loss: str | MetaLoss) -> MetaLoss:
+    if isinstance(meta_loss, MetaLoss):
+        return meta_loss
+    return META_LOSSES[META_LOSSES.check("meta_loss", meta_loss)]()

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tfmeta import distributed, engine
 from tfmeta.checks import check_choice
-from tfmeta.learners.optimizer import Carried, OptimizerLearner
+from tfmeta.learners.estimators import Carried
+from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.scheduling.balance import BalancedSchedule
 from tfmeta.scheduling.even import EvenSchedule
@@ -168,6 +169,7 @@ class TruncatedTraining:
             tasks = family.batch(step, first, last)
             if count is not None:
                 tasks = engine.of_count(tasks, count)
+            tasks = learner.estimator.copies(tasks)
             return tasks, learner.start(family, tasks)
 
         graph = learner.graph(("begin", family, count), begin)
@@ -285,7 +287,7 @@ def one_for_each(
 def _added(learner, family, tasks, carried, total, weight, first, steps):
     """The meta-loss of an unroll and its gradient, weighted, added to those so far, if any."""
     gradients, unroll = learner.meta_gradient(family, tasks, carried, first, steps, weight)
-    new = [unroll.loss, *gradients]
+    new = [weight * tf.reduce_sum(unroll.losses), *gradients]
     if total is not None:
         new = [so_far + more for so_far, more in zip(total, new, strict=True)]
     return new, unroll.carried

@@ -12,6 +12,7 @@ from tfmeta import distributed
 from tfmeta.environment import stopping
 from tfmeta.errors import ArgumentError, NonFiniteError, StoppedError
 from tfmeta.training import checkpoints
+from tfmeta.training.averages import averaged
 from tfmeta.training.bar import Bar
 from tfmeta.training.events import Events
 from tfmeta.training.forecast import Forecast
@@ -85,6 +86,9 @@ def train(
 ) -> Training:
     """Trains a learner; every rank calls it.
 
+    What is validated, and saved as the best, are the averages of its weights where its optimizer
+    keeps them (`use_ema`).
+
     Args:
         trainer: how its steps are taken.
         folder: where checkpoints and metrics go.
@@ -110,7 +114,8 @@ def train(
     while True:
         validated = rows[-1]["step"] if rows else 0
         if part.step > validated and (part.step % validate_every == 0 or part.step >= steps):
-            row = part.row(trainer.validate())
+            with averaged(learner):
+                row = part.row(trainer.validate())
             progress.bar.tell(f"step {part.step}: validation {trainer.headline(row['validation'])}")
             rows = [*rows, row]
             if events:
@@ -178,7 +183,8 @@ def _keep(rows, trainer, folder, saved, events):
     """Writes the last row, and the learner if it is the best so far."""
     stopping.hold()
     if _is_best(rows, trainer):
-        saved.save_best(trainer.learner)
+        with averaged(trainer.learner):
+            saved.save_best(trainer.learner)
     folder.write_metrics(rows)
     events.write(rows[-1])
     stopping.release()

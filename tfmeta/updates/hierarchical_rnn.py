@@ -21,7 +21,6 @@ _SCALES = (1.0, 0.5, 0.25, 0.125)
 _INPUTS = 4 + 3 + 4 + 1
 # The logarithm of a rate stays within this far from zero.
 _LOG_RATE_LIMIT = 33.0
-_FIRST_RATES = (1e-6, 1e-2)
 
 
 class HierarchicalState(NamedTuple):
@@ -71,6 +70,8 @@ class HierarchicalRNN(GradientRule):
     Args:
         cell: `"gru"`, as published, or `"lstm"`, at all levels.
         sizes: the units of the cell of a coordinate, of a tensor, and of the problem.
+        first_rates: the least and the greatest of the rates at which problems start, drawn evenly
+            in their logarithm. Published are 1e-6 and 1e-2, of which many have to grow first.
         seed: of the first parameters.
 
     Raises:
@@ -78,14 +79,24 @@ class HierarchicalRNN(GradientRule):
     """
 
     def __init__(
-        self, cell: str = "gru", sizes: Sequence[int] = (10, 20, 20), seed: int = 0, **kwargs
+        self,
+        cell: str = "gru",
+        sizes: Sequence[int] = (10, 20, 20),
+        first_rates: Sequence[float] = (1e-6, 1e-2),
+        seed: int = 0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if cell not in CELLS:
             raise ArgumentError("cell", cell, f"choose {' or '.join(CELLS)}.")
         if len(sizes) != 3 or any(type(size) is not int or size < 1 for size in sizes):
             raise ArgumentError("sizes", sizes, "give three whole numbers of at least 1.")
+        if len(first_rates) != 2 or not 0 < first_rates[0] <= first_rates[1] < math.inf:
+            raise ArgumentError(
+                "first_rates", first_rates, "give two positive numbers, the smaller one first."
+            )
         self.cell, self.sizes, self.seed = cell, tuple(sizes), seed
+        self.first_rates = tuple(first_rates)
 
     def build(self, shapes):
         coordinate, tensor, problem = self.sizes
@@ -146,7 +157,7 @@ class HierarchicalRNN(GradientRule):
 
         states = CELLS[self.cell].states
         # Half of a rate is its tensor's, lest the mean rates of all tensors be much the same.
-        low, high = (0.5 * math.log(rate) for rate in _FIRST_RATES)
+        low, high = (0.5 * math.log(rate) for rate in self.first_rates)
         own = random_numbers.uniform(random_numbers.fold_in(seed, 0), (rows, 1), low, high)
         shared = random_numbers.uniform(
             random_numbers.fold_in(seed, 1), (len(weights), 1), low, high
@@ -230,6 +241,7 @@ class HierarchicalRNN(GradientRule):
             **super().get_config(),
             "cell": self.cell,
             "sizes": self.sizes,
+            "first_rates": self.first_rates,
             "seed": self.seed,
         }
 

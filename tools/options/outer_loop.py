@@ -29,13 +29,21 @@ flags.DEFINE_enum(
     "Whether the outer rate stays, or falls to zero over the whole training, along a cosine or a "
     "line.",
 )
+define_count("outer_warmup", 0, 0, "Updates over which the outer rate rises from zero.")
 define_positive("outer_clip", None, "Bound of each element of the meta-gradient.")
+define_positive("outer_clip_norm", None, "Bound of the length of the whole meta-gradient.")
+define_positive(
+    "outer_average",
+    None,
+    "Decay, below 1, of an exponential average of all that is learned. Validated, and saved as the "
+    "best, is then the average.",
+)
 define_count("validate_every", 500, 1, "Outer steps between validations and checkpoints.")
 flags.DEFINE_bool("resume", False, "Go on with the run in --output_dir, from its last checkpoint.")
 
 NAMES = (
     *("meta_batch", "first_order", "outer_optimizer", "outer_learning_rate", "outer_schedule"),
-    *("outer_clip", "validate_every"),
+    *("outer_warmup", "outer_clip", "outer_clip_norm", "outer_average", "validate_every"),
 )
 
 
@@ -51,6 +59,7 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
     Raises:
         ArgumentError: naming the flag.
     """
+    _check()
     if not FLAGS.resume:
         return RunFolder(FLAGS.output_dir or f"runs/{datetime.datetime.now():%Y%m%d-%H%M%S}")
     if not FLAGS.output_dir:
@@ -63,6 +72,15 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
         may_differ.add("dataset")
     runs.adopt(stored, names, may_differ)
     return folder
+
+
+def _check() -> None:
+    if FLAGS.outer_clip and FLAGS.outer_clip_norm:
+        raise ArgumentError(
+            "outer_clip_norm", FLAGS.outer_clip_norm, "--outer_clip is given too; choose one."
+        )
+    if FLAGS.outer_average and FLAGS.outer_average >= 1:
+        raise ArgumentError("outer_average", FLAGS.outer_average, "give a number below 1.")
 
 
 def _is_moved(dataset: str) -> bool:
@@ -98,20 +116,27 @@ def optimizer(updates: int):
     """
     import keras
 
-    rate = FLAGS.outer_learning_rate
-    match FLAGS.outer_schedule:
-        case "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(rate, updates)
-        case "linear":
-            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, 0.0)
+    from tfmeta.training.rates import rate
+
+    if FLAGS.outer_warmup >= updates:
+        raise ArgumentError(
+            "outer_warmup", FLAGS.outer_warmup, f"there are {updates} updates in all; give fewer."
+        )
+    settings = {
+        "learning_rate": rate(
+            FLAGS.outer_learning_rate, FLAGS.outer_schedule, updates, FLAGS.outer_warmup
+        ),
+        "clipvalue": FLAGS.outer_clip,
+        "global_clipnorm": FLAGS.outer_clip_norm,
+    }
+    if FLAGS.outer_average:
+        settings |= {"use_ema": True, "ema_momentum": FLAGS.outer_average}
     match FLAGS.outer_optimizer:
         case "adam":
-            return keras.optimizers.Adam(rate, clipvalue=FLAGS.outer_clip)
+            return keras.optimizers.Adam(**settings)
         case "rmsprop":
             # The decay and epsilon of Wichrowska's public code.
-            return keras.optimizers.RMSprop(
-                rate, rho=0.9, epsilon=1e-20, clipvalue=FLAGS.outer_clip
-            )
+            return keras.optimizers.RMSprop(rho=0.9, epsilon=1e-20, **settings)
         case "sgd":
-            return keras.optimizers.SGD(rate, clipvalue=FLAGS.outer_clip)
+            return keras.optimizers.SGD(**settings)
     raise AssertionError(FLAGS.outer_optimizer)

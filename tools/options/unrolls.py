@@ -3,9 +3,9 @@
 from absl import flags
 
 from tfmeta.errors import ArgumentError
-from tfmeta.registry import CLUSTER_UPDATES, META_LOSSES, PACKINGS, TRUNCATIONS
-from tfmeta.tools.options.build import build
-from tfmeta.tools.program import define_count
+from tfmeta.registry import CLUSTER_UPDATES, ESTIMATORS, META_LOSSES, PACKINGS, TRUNCATIONS
+from tfmeta.tools.options.build import build, refuse_others
+from tfmeta.tools.program import define_count, define_positive
 
 FLAGS = flags.FLAGS
 SUBJECT = "Trainings of problems"
@@ -25,6 +25,19 @@ flags.DEFINE_enum(
     "The sum of the losses over an unroll (Andrychowicz), or the mean log ratio to the first "
     "(Wichrowska).",
 )
+define_positive(
+    "floor", None, "Ratio below which the loss of a problem counts no more in log_ratio."
+)
+flags.DEFINE_enum(
+    "estimator",
+    "truncated",
+    list(ESTIMATORS),
+    "How the gradient of an unroll's meta-loss is found: by differentiating through it, or from "
+    "copies of the rule with other parameters (evolution strategies that reuse their noise).",
+)
+define_positive("problem_clip", None, "Of truncated: bound of the length of a problem's gradient.")
+define_positive("noise", None, "Of noise_reuse: deviation of the copies' parameters.")
+define_count("noise_pairs", None, 1, "Of noise_reuse: pairs of copies for each problem.")
 flags.DEFINE_bool("xla", False, "Compile the unrolls with XLA: for small problems.")
 flags.DEFINE_enum(
     "cluster_groups",
@@ -44,9 +57,12 @@ flags.DEFINE_bool(
 )
 define_count("parallel_batches", 1, 1, "Batches of data in a step, whose gradients are averaged.")
 
+_OF_META_LOSSES = ("floor",)
+_OF_ESTIMATORS = ("problem_clip", "noise", "noise_pairs")
 NAMES = (
     *("cluster_groups", "within_cluster", "stacked", "parallel_batches"),
-    *("problem_steps", "unroll", "unroll_lengths", "meta_loss", "xla"),
+    *("problem_steps", "unroll", "unroll_lengths", "meta_loss", "estimator", "xla"),
+    *(*_OF_META_LOSSES, *_OF_ESTIMATORS),
 )
 
 
@@ -60,6 +76,25 @@ def check() -> None:
         raise ArgumentError(
             "xla", True, "it needs unrolls of one length; leave out --unroll_lengths=random."
         )
+    refuse_others(
+        "estimator", ESTIMATORS[FLAGS.estimator], ("problem_clip", "noise", "noise_pairs")
+    )
+    refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], ("floor",))
+
+
+def meta_loss():
+    """By which an unroll is judged."""
+    return build(META_LOSSES[FLAGS.meta_loss], offered=_given(_OF_META_LOSSES))
+
+
+def estimator():
+    """Of the gradient of the meta-loss."""
+    return build(ESTIMATORS[FLAGS.estimator], offered=_given(_OF_ESTIMATORS))
+
+
+def _given(names):
+    """Those of some flags that have a value; classes have defaults of their own."""
+    return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
 
 def lengths():

@@ -66,7 +66,7 @@ class Ours:
 
         gradients, unroll = meta_gradient(batch)
         np.savez(gradient, *[tensor.numpy() / s.meta_batch for tensor in gradients])
-        return {"loss": float(unroll.loss) / s.meta_batch}
+        return {"loss": float(tf.reduce_mean(unroll.losses))}
 
 
 def _problems(s: LSTMSetting) -> Quadratics | ImageNetworks:
