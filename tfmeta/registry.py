@@ -106,8 +106,10 @@ RULES = Registry(
     {
         "gradient_descent": "tfmeta.updates.gradient_descent:GradientDescent",
         "momentum": "tfmeta.updates.momentum:Momentum",
+        "nesterov": "tfmeta.updates.nesterov:Nesterov",
         "rmsprop": "tfmeta.updates.rmsprop:RMSprop",
         "adam": "tfmeta.updates.adam:Adam",
+        "adamw": "tfmeta.updates.adamw:AdamW",
         "meta_sgd": "tfmeta.updates.meta_sgd:MetaSGD",
         "layer_rates": "tfmeta.updates.layer_rates:LayerRates",
         "gauss_newton": "tfmeta.updates.gauss_newton:GaussNewton",

@@ -14,6 +14,10 @@ RATE, EPSILON = 0.0625, 2.0**-16
 PAIRS = {
     "gradient descent": (updates.GradientDescent(RATE), keras.optimizers.SGD(RATE)),
     "momentum": (updates.Momentum(RATE, momentum=0.75), keras.optimizers.SGD(RATE, momentum=0.75)),
+    "nesterov": (
+        updates.Nesterov(RATE, momentum=0.75),
+        keras.optimizers.SGD(RATE, momentum=0.75, nesterov=True),
+    ),
     "rmsprop": (
         updates.RMSprop(RATE, rho=0.75, epsilon=EPSILON),
         keras.optimizers.RMSprop(RATE, rho=0.75, epsilon=EPSILON),
@@ -21,6 +25,12 @@ PAIRS = {
     "adam": (
         updates.Adam(RATE, beta_1=0.75, beta_2=0.9375, epsilon=EPSILON),
         keras.optimizers.Adam(RATE, beta_1=0.75, beta_2=0.9375, epsilon=EPSILON),
+    ),
+    "adamw": (
+        updates.AdamW(RATE, beta_1=0.75, beta_2=0.9375, epsilon=EPSILON, weight_decay=0.125),
+        keras.optimizers.AdamW(
+            RATE, beta_1=0.75, beta_2=0.9375, epsilon=EPSILON, weight_decay=0.125
+        ),
     ),
 }
 
@@ -53,11 +63,23 @@ def test_a_rule_goes_where_the_keras_optimizer_goes(name):
     [
         (updates.RMSprop, keras.optimizers.RMSprop, ["rho", "epsilon"]),
         (updates.Adam, keras.optimizers.Adam, ["beta_1", "beta_2", "epsilon"]),
+        (updates.AdamW, keras.optimizers.AdamW, ["beta_1", "beta_2", "epsilon", "weight_decay"]),
     ],
 )
 def test_defaults_are_those_of_keras(rule, optimizer, shared):
     ours, theirs = rule(RATE).get_config(), optimizer(RATE).get_config()
     assert [ours[name] for name in shared] == [theirs[name] for name in shared]
+
+
+def test_adamw_without_decay_is_adam():
+    weights = [tf.constant([[1.0, -2.0]], "double"), tf.constant([0.5, 3.0, -1.0], "double")]
+    rules = updates.Adam(RATE), updates.AdamW(RATE, weight_decay=0.0)
+    ours, theirs = (
+        rule.update([], weights, gradients_at(weights), rule.initial_state([], weights, None))[0]
+        for rule in rules
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_meta_sgd_has_a_rate_for_every_coordinate():
@@ -111,6 +133,7 @@ def test_layer_rates_for_other_weights_are_refused():
         (updates.LayerRates, {"learning_rate": 0.1, "steps": 0}, "steps"),
         (updates.Momentum, {"learning_rate": float("nan")}, "learning_rate"),
         (updates.Momentum, {"learning_rate": 0.1, "momentum": 1.0}, "momentum"),
+        (updates.Nesterov, {"learning_rate": 0.1, "momentum": -0.5}, "momentum"),
         (updates.RMSprop, {"learning_rate": float("inf")}, "learning_rate"),
         (updates.RMSprop, {"learning_rate": 0.1, "rho": -0.1}, "rho"),
         (updates.RMSprop, {"learning_rate": 0.1, "epsilon": 0.0}, "epsilon"),
@@ -118,6 +141,9 @@ def test_layer_rates_for_other_weights_are_refused():
         (updates.Adam, {"learning_rate": 0.1, "beta_1": 1.5}, "beta_1"),
         (updates.Adam, {"learning_rate": 0.1, "beta_2": float("nan")}, "beta_2"),
         (updates.Adam, {"learning_rate": 0.1, "epsilon": -1e-8}, "epsilon"),
+        (updates.AdamW, {"learning_rate": 0.1, "beta_1": 1.0}, "beta_1"),
+        (updates.AdamW, {"learning_rate": 0.1, "weight_decay": -0.1}, "weight_decay"),
+        (updates.AdamW, {"learning_rate": 0.1, "weight_decay": float("inf")}, "weight_decay"),
     ],
 )
 def test_a_number_out_of_range_is_named(rule, arguments, argument):
