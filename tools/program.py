@@ -73,6 +73,30 @@ def define_count(name: str, default: int | None, least: int, text: str) -> None:
     )
 
 
+class _Counts(flags.ArgumentParser):
+    """Whole numbers of at least 1, with commas between them."""
+
+    syntactic_help = "comma separated list of whole numbers"
+
+    def parse(self, argument):
+        words = argument if isinstance(argument, list) else str(argument).split(",")
+        try:
+            counts = [int(word) for word in words]
+        except ValueError:
+            counts = []
+        if not counts or min(counts) < 1:
+            raise ValueError("give whole numbers of at least 1, with commas between them.")
+        return counts
+
+    def flag_type(self):
+        return self.syntactic_help
+
+
+def define_counts(name: str, default: list[int] | None, text: str) -> None:
+    """Defines a flag for one or several whole numbers of at least 1."""
+    flags.DEFINE(_Counts(), name, default, text, serializer=flags.CsvListSerializer(","))
+
+
 def define_positive(name: str, default: float | None, text: str) -> None:
     """Defines a flag for a positive finite number."""
     flags.DEFINE_float(name, default, text)

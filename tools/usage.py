@@ -10,7 +10,13 @@ from absl import flags
 
 FLAGS = flags.FLAGS
 _ASKING = {"--help", "-help", "-h", "--helpshort", "--helpfull"}
-_KINDS = {"int": "N", "float": "X", "string": "TEXT", "comma separated list of strings": "A,B,..."}
+_KINDS = {
+    "int": "N",
+    "float": "X",
+    "string": "TEXT",
+    "comma separated list of strings": "A,B,...",
+    "comma separated list of whole numbers": "N,N,...",
+}
 _COLUMNS = 100
 
 
@@ -74,7 +80,7 @@ def _default(flag: flags.Flag) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return "none" if value is None else str(value)
 
 

@@ -1,70 +1,68 @@
 """The search of numbers on functions with a known optimum, and for problems solved by hand."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmeta.evaluation import tuning
+from tfmeta.errors import ArgumentError
+from tfmeta.evaluation.hand_designed import HAND_DESIGNED, Rivals, nines, powers
 from tfmeta.evaluation.loss_curves import LossCurves
-from tfmeta.evaluation.tuning import LEAST_LOSS, decays, log10_loss, rates, search, tune
+from tfmeta.evaluation.tuning import LEAST_LOSS, Search, log10_loss, tune
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.problems.bowl import Bowls
+from tfmeta.updates import RMSprop
 
-
-class Recorded:
-    """A function of numbers that keeps what it was asked."""
-
-    def __init__(self, function):
-        self.function, self.asked = function, []
-
-    def __call__(self, numbers):
-        self.asked.append(tuple(numbers.values()))
-        return self.function(**numbers)
+RANGES = {"rate": powers(-5, 1), "decay": nines(3)}
 
 
 def valley(rate, decay):
     """Narrow and askew, as the rate and the momentum of gradient descent have it."""
-    nines = -math.log10(1 - decay)
-    along, across = math.log10(rate) - nines + 4.25, math.log10(rate) + nines + 1.75
+    many = -np.log10(1 - decay)
+    along, across = np.log10(rate) - many + 4.25, np.log10(rate) + many + 1.75
     return along**2 + 30 * across**2
 
 
-@pytest.mark.parametrize("first", [-8, -3, 2])
-def test_finds_the_optimum_wherever_the_first_grid_lies(first):
-    """At rate 10**-3 and decay 1 - 10**-1.25; all points around it were tried."""
-    score = Recorded(valley)
-    found = search(score, {"rate": rates(first, first + 1), "decay": decays(0, 1)})
-    assert found.numbers == {"rate": 1e-3, "decay": pytest.approx(1 - 10**-1.25, abs=1e-6)}
-    assert found.score == pytest.approx(0, abs=1e-9) and found.at_end == []
-    steps = [10**0.25, 1.0, 10**-0.25]
-    tried = {(round(math.log10(r), 2), round(math.log10(1 - d), 2)) for r, d in score.asked}
-    for a, b in itertools.product(np.log10(steps), repeat=2):
-        assert (round(-3 + a, 2), round(-1.25 + b, 2)) in tried
-    assert len(tried) == len(score.asked), "a point was scored twice"
+def searched(function, ranges, seed=0, spreads=(None, None, 0.1, 0.03)):
+    search = Search(ranges, seed)
+    for spread in spreads:
+        search.learn(function(**search.draw(25, spread)))
+    return search.found()
 
 
-@pytest.mark.parametrize(("sign", "end"), [(1, 0.0), (-1, 0.9999)])
-def test_says_where_there_is_nothing_beyond(sign, end):
-    found = search(Recorded(lambda decay: sign * decay), {"decay": decays(1, 2)})
-    assert found.numbers == {"decay": end}
-    assert found.at_end == ["decay"]
+@pytest.mark.parametrize("seed", range(5))
+def test_comes_close_to_the_optimum(seed):
+    """At rate 10**-3 and decay 1 - 10**-1.25, and closer than the same trials made anywhere do."""
+    found = searched(valley, RANGES, seed)
+    assert math.log10(found.numbers["rate"]) == pytest.approx(-3, abs=0.3)
+    assert math.log10(1 - found.numbers["decay"]) == pytest.approx(-1.25, abs=0.3)
+    assert found.score == valley(**found.numbers) and found.at_end == []
+    assert found.score < searched(valley, RANGES, seed, [None] * 4).score
+
+
+def test_draws_cover_their_range_evenly_in_places():
+    numbers = Search(RANGES, 0).draw(1000)
+    for places, (low, high) in (
+        (np.log10(numbers["rate"]), (-5, 1)),
+        (-np.log10(1 - numbers["decay"]), (0, 3)),
+    ):
+        assert low <= places.min() and places.max() <= high
+        counts, _ = np.histogram(places, bins=4, range=(low, high))
+        assert counts.min() > 200
+
+
+@pytest.mark.parametrize(("sign", "end"), [(1, 0.0), (-1, 0.999)])
+def test_says_when_the_best_is_at_the_end_of_its_range(sign, end):
+    found = searched(lambda decay, rate: sign * decay, {"decay": nines(3), "rate": powers(0, 9)})
+    assert found.numbers["decay"] == pytest.approx(end, abs=1e-2)
+    assert found.at_end[0] == "decay"
 
 
 def test_where_all_numbers_are_useless_lower_ones_are_tried():
-    score = Recorded(lambda rate: math.inf if rate > 1e-6 else -rate)
-    found = search(score, {"rate": rates(-3, 0)})
-    assert found.numbers == {"rate": 1e-6}
-    found = search(Recorded(lambda rate: math.inf), {"rate": rates(-3, 0)})
-    assert found.at_end == ["rate"] and found.score == math.inf
-
-
-def test_of_equal_numbers_the_first_that_was_tried_stays():
-    score = Recorded(lambda rate: 0.0 if 1e-3 <= rate <= 1e-1 else 1.0)
-    found = search(score, {"rate": rates(-4, 0)})
-    assert found.numbers == {"rate": 1e-3}
+    """Those that are of use lie in a hundredth of the range, at its low end."""
+    found = searched(lambda rate: np.where(rate > 10**-4.94, np.inf, rate), {"rate": powers(-5, 1)})
+    assert found.score < math.inf and found.at_end == ["rate"]
 
 
 class Parabolas(ProblemFamily):
@@ -84,36 +82,65 @@ class Parabolas(ProblemFamily):
         return 0.5 * self.curvature * tf.reduce_sum(tf.square(weights[0]))
 
 
-@pytest.mark.parametrize(("place", "dtype"), [(5, "float64"), (-6, "float32"), (-30, "float32")])
-def test_gradient_descent_on_a_parabola(place, dtype):
-    """The best rate is 1 / curvature; of 10**7.5 all rates of the first grid diverge in float32."""
-    found = tune("gradient_descent", Parabolas(10 ** (-place / 4), dtype), 12, 2)
-    assert found.numbers["learning_rate"] == pytest.approx(10 ** (place / 4), rel=1e-3)
-    assert found.at_end == []
-    assert found.score < -9
+@pytest.mark.parametrize(("rate", "dtype"), [(2.0, "float64"), (1e-4, "float32")])
+def test_gradient_descent_on_a_parabola(rate, dtype):
+    """The best rate is 1 / curvature; with the lower one most rates diverge in float32."""
+    found = tune(Parabolas(1 / rate, dtype), 4, 2, names=["gradient_descent"])
+    assert list(found) == ["gradient_descent"]
+    assert found["gradient_descent"].numbers["learning_rate"] == pytest.approx(rate, rel=0.2)
+    assert found["gradient_descent"].score < log10_loss(np.array([0.5 / rate])) - 6
 
 
 def test_momentum_in_a_bowl():
     """Of curvatures 100 and 1, where the best rate in the limit is 4 / (10 + 1)^2.
 
-    The best momentum is ((10 - 1) / (10 + 1))^2 (Polyak 1964), for which the number nearest in the
-    grid is 0.684. For a few steps somewhat less of both does better.
+    The best momentum is ((10 - 1) / (10 + 1))^2 (Polyak 1964), and the best plain rate
+    2 / (100 + 1). For a few steps somewhat less does better.
     """
-    found = tune("momentum", Bowls(100.0), 100, 20)
-    assert found.numbers["learning_rate"] in (0.01778, 0.03162, 0.05623)
-    assert found.numbers["momentum"] in (0.437659, 0.683772, 0.822172)
-    plain = tune("gradient_descent", Bowls(100.0), 100, 20)
-    assert plain.numbers["learning_rate"] in (0.01, 0.01778)
-    assert found.score < plain.score - 5
+    names = ["gradient_descent", "momentum"]
+    plain, momentum = tune(Bowls(100.0), 100, 20, names=names).values()
+    assert 0.016 < momentum.numbers["learning_rate"] < 0.05
+    assert 0.45 < momentum.numbers["momentum"] < 0.8
+    assert plain.numbers["learning_rate"] == pytest.approx(2 / 101, rel=0.1)
+    assert momentum.score < plain.score - 5
 
 
-def test_the_score_is_what_the_rule_reaches():
-    kind, axes = tuning.HAND_DESIGNED["adam"]
+def test_the_score_is_what_the_rule_reaches_and_the_search_can_be_made_again():
     bowls = Bowls(5.0, dtype="float64")
-    found = tune("adam", bowls, 3, 4)
-    assert found.numbers.keys() == axes.keys()
-    losses = LossCurves(kind(**found.numbers), bowls, 3)(4).losses[:, -1]
-    assert log10_loss(losses).mean() == pytest.approx(found.score, abs=1e-4)
+    names = ["rmsprop", "rmsprop_cosine"]
+    found = tune(bowls, 3, 4, trials=5, names=names)
+    assert list(found) == names
+    rmsprop = found["rmsprop"]
+    assert rmsprop.numbers.keys() == HAND_DESIGNED["rmsprop"].ranges.keys()
+    losses = LossCurves(RMSprop(**rmsprop.numbers), bowls, 3)(4).losses[:, -1]
+    assert log10_loss(losses).mean() == pytest.approx(rmsprop.score, abs=1e-10)
+    again = tune(bowls, 3, 4, trials=5, names=names[:1])["rmsprop"]
+    assert again.numbers == rmsprop.numbers
+
+
+def test_rivals_run_what_their_names_say():
+    """Gradient descent has no momentum, and a cosine leads to smaller steps."""
+    bowls = Bowls(5.0, dtype="float64")
+    ran = Rivals(bowls, 4, 3, every=2)(
+        {
+            "momentum_cosine": {"learning_rate": np.array([0.1]), "momentum": np.array([0.0])},
+            "gradient_descent": {"learning_rate": np.array([0.1, 0.2])},
+        }
+    )
+    assert list(ran) == ["momentum_cosine", "gradient_descent"]
+    assert ran["gradient_descent"].shape == (2, 3, 3, 3)
+    for trial, rate in enumerate((0.1, 0.2)):
+        x = (1 - rate * np.array([5.0, 1.0])) ** 4 * bowls.batch(0, 0, 3)["weights"][0]
+        expected = np.sum(0.5 * np.array([5.0, 1.0]) * x**2, -1)
+        np.testing.assert_allclose(ran["gradient_descent"][trial, :, -1, 0], expected, rtol=1e-10)
+    assert (ran["momentum_cosine"][0, :, -1, 0] > ran["gradient_descent"][0, :, -1, 0]).all()
+
+
+def test_bad_arguments():
+    with pytest.raises(ArgumentError, match="trials=0"):
+        tune(Bowls(), 3, 4, trials=0)
+    with pytest.raises(ArgumentError, match="count=0"):
+        tune(Bowls(), 3, 0)
 
 
 def test_logarithms_of_losses():

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from tfmeta.evaluation.comparison import Comparison
+from tfmeta.evaluation.hand_designed import HAND_DESIGNED
 from tfmeta.evaluation.loss_curves import Curves
-from tfmeta.evaluation.tuning import HAND_DESIGNED
+from tfmeta.evaluation.tuning import Found
 from tfmeta.reports import optimizers as optimizer_report
 
 NAMES = ["learned", *HAND_DESIGNED]
@@ -19,7 +20,8 @@ def comparison(family, metric=None, bad=1.0):
         losses = np.exp(-0.3 * number * steps) * np.array([[1.0], [2.0], [3.0]])
         losses[0, 5:] *= bad if name == "learned" else 1.0
         runs[name] = Curves(steps, losses, losses, 1 / (1 + losses))
-    return Comparison(family, metric, runs, {})
+    tuned = {name: Found({}, -number, []) for number, name in enumerate(HAND_DESIGNED)}
+    return Comparison(family, "Bowls", metric, runs, tuned)
 
 
 @pytest.mark.parametrize(

@@ -1,71 +1,30 @@
-"""The numbers of hand-designed update rules, tuned by grid."""
+"""The numbers of hand-designed optimizers, tuned by random search."""
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from tfmeta.evaluation.loss_curves import LossCurves
+from tfmeta.checks import check_count
+from tfmeta.evaluation.hand_designed import HAND_DESIGNED, Range, Rivals
 from tfmeta.problems.base import ProblemFamily
-from tfmeta.updates import Adam, GradientDescent, GradientRule, Momentum, RMSprop
 
 # Rounding in float32 leaves about as much of a sum of squares near 1: below it losses say nothing.
 LEAST_LOSS = 1e-12
-
-
-class Axis(NamedTuple):
-    """The numbers that an argument of a rule may take, at whole numbers, its places.
-
-    Attributes:
-        number: at a place.
-        coarse: the places of the first grid.
-        ends: the first and the last place that there are.
-    """
-
-    number: Callable[[int], float]
-    coarse: range
-    ends: tuple[int, int]
-
-
-def rates(lowest: int, highest: int) -> Axis:
-    """Rates 10**(place / 4), 1e-10 to 1e4; the first grid has whole powers of ten."""
-    return Axis(
-        lambda place: float(f"{10 ** (place / 4):.4g}"),
-        range(4 * lowest, 4 * highest + 1, 4),
-        (-40, 16),
-    )
-
-
-def decays(lowest: int, highest: int) -> Axis:
-    """Decays 1 - 10**(-place / 4), 0 to 0.9999; the first grid has those of so many nines."""
-    return Axis(
-        lambda place: round(1 - 10 ** (-place / 4), 6),
-        range(4 * lowest, 4 * highest + 1, 4),
-        (0, 16),
-    )
-
-
-# The rules to tune by name, and the first grids of their arguments.
-HAND_DESIGNED: dict[str, tuple[type[GradientRule], dict[str, Axis]]] = {
-    "gradient_descent": (GradientDescent, {"learning_rate": rates(-5, 0)}),
-    "momentum": (Momentum, {"learning_rate": rates(-5, 0), "momentum": decays(0, 2)}),
-    "rmsprop": (RMSprop, {"learning_rate": rates(-4, 0), "rho": decays(1, 3)}),
-    "adam": (
-        Adam,
-        {"learning_rate": rates(-4, 0), "beta_1": decays(0, 2), "beta_2": decays(1, 3)},
-    ),
-}
+# Of each quarter of the trials: the standard deviation around the best so far, as a part of each
+# range, or None for a draw from the whole range.
+_SPREADS = (None, None, 0.1, 0.03)
+_END = 0.05  # the part of a range at which a number counts as being at its end
 
 
 class Found(NamedTuple):
-    """The best point of a search.
+    """The best trial of a search.
 
     Attributes:
         numbers: by argument.
         score: there.
-        at_end: the arguments of which there is no number beyond the one found.
+        at_end: the arguments whose number lies in the first or the last twentieth of its range.
     """
 
     numbers: dict[str, float]
@@ -73,100 +32,114 @@ class Found(NamedTuple):
     at_end: list[str]
 
 
-def search(score: Callable[[dict[str, float]], float], axes: Mapping[str, Axis]) -> Found:
-    """Looks for the lowest score on a coarse grid, then on finer ones around the best point.
-
-    A finer grid has three places along each axis, and moves until the best point is its middle.
-    So the optimum is never at the edge of what was tried, unless there is nothing beyond.
+class Search:
+    """A random search for the lowest score, first everywhere, then around the best trial.
 
     Args:
-        score: of the numbers by argument; inf where they are useless.
-        axes: by argument.
+        ranges: of the numbers, by argument. Draws are even over the places of a range.
+        seed: of the draws.
     """
-    scores: dict[tuple[int, ...], float] = {}
 
-    def numbers(point):
-        places = zip(axes.items(), point, strict=True)
-        return {name: axis.number(place) for (name, axis), place in places}
+    def __init__(self, ranges: Mapping[str, Range], seed: int):
+        self.ranges = dict(ranges)
+        self._random = np.random.default_rng(seed)
+        self._low, self._high = (
+            np.array([getattr(r, end) for r in ranges.values()]) for end in ("low", "high")
+        )
+        self._places = np.empty((0, len(ranges)))
+        self._scores = np.empty(0)
 
-    def best_of(grid: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        points = list(itertools.product(*grid))
-        for point in points:
-            if point not in scores:
-                scores[point] = score(numbers(point))
-        return min(points, key=scores.__getitem__)
+    def draw(self, count: int, spread: float | None = None) -> dict[str, np.ndarray]:
+        """The numbers of the next trials.
 
-    def around(point, spacing):
-        # An equal neighbor is no reason to move, but where all is useless low numbers are safer.
-        moves = (-spacing, 0, spacing) if scores[point] == np.inf else (0, -spacing, spacing)
-        return [
-            [place + move for move in moves if low <= place + move <= high]
-            for place, (_, _, (low, high)) in zip(point, axes.values(), strict=True)
+        Args:
+            count: how many.
+            spread: standard deviation around the best trial, as a part of each range; None for
+                a draw from all of it.
+
+        Returns:
+            `[count]` by argument.
+        """
+        shape = (count, len(self.ranges))
+        if spread is None:
+            parts = self._random.random(shape)
+        else:
+            parts = (self._places[self._best()] - self._low) / (self._high - self._low)
+            parts = (parts + spread * self._random.standard_normal(shape)).clip(0, 1)
+        places = self._low + (self._high - self._low) * parts
+        self._places = np.concatenate([self._places, places])
+        return self._numbers(places)
+
+    def learn(self, scores: np.ndarray) -> None:
+        """Takes the scores of the trials drawn last; inf where the numbers are useless."""
+        self._scores = np.concatenate([self._scores, scores])
+
+    def found(self) -> Found:
+        """The best trial of all."""
+        best = self._best()
+        places = self._places[best]
+        part = (places - self._low) / (self._high - self._low)
+        at_end = [
+            name
+            for name, end in zip(self.ranges, np.minimum(part, 1 - part) <= _END, strict=True)
+            if end
         ]
+        numbers = {name: float(number) for name, number in self._numbers(places).items()}
+        return Found(numbers, float(self._scores[best]), at_end)
 
-    best = best_of([axis.coarse for axis in axes.values()])
-    for spacing in (4, 2, 1):
-        middle = None
-        while best != middle:
-            middle, best = best, best_of(around(best, spacing))
-    places = zip(axes.items(), best, strict=True)
-    at_end = [name for (name, axis), place in places if place in axis.ends]
-    return Found(numbers(best), scores[best], at_end)
+    def _best(self) -> int:
+        # Where all numbers are useless, lower ones may not be.
+        return int(np.lexsort([*self._places.T[::-1], self._scores])[0])
+
+    def _numbers(self, places: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            name: range_.number(places[..., i])
+            for i, (name, range_) in enumerate(self.ranges.items())
+        }
 
 
-def tune(name: str, problems: ProblemFamily, steps: int, count: int) -> Found:
-    """Searches the numbers with which a hand-designed rule minimizes best.
+def tune(
+    problems: ProblemFamily,
+    steps: int,
+    count: int,
+    trials: int = 100,
+    names: Collection[str] = tuple(HAND_DESIGNED),
+) -> dict[str, Found]:
+    """Searches the numbers with which hand-designed optimizers minimize best.
 
-    That is, with the lowest mean of log10 of the loss after the last step, see `log10_loss`.
+    That is, with the lowest mean of log10 of the loss after the last step, see `log10_loss`. The
+    draws depend on nothing but the name of the optimizer, so that a search can be made again.
 
     Args:
-        name: of the rule, in `HAND_DESIGNED`.
         problems: the family to tune for.
         steps: how many steps a problem is given.
         count: how many problems, of all ranks together; every rank finds the same.
+        trials: of each optimizer, rounded up to a multiple of four: one half anywhere, the other
+            around the best so far.
+        names: of the optimizers, in `HAND_DESIGNED`.
+
+    Returns:
+        By name, in the order of `names`.
 
     Raises:
-        ArgumentError: fewer problems than ranks.
+        ArgumentError: fewer problems than ranks, or an argument is out of range.
     """
-    kind, axes = HAND_DESIGNED[name]
-    rule = _Adjustable(kind, list(axes))
-    loss_curves = LossCurves(rule, problems, steps, every=steps)
-
-    def score(numbers: Mapping[str, float]) -> float:
-        rule.adjust(numbers)
-        return float(log10_loss(loss_curves(count).losses[:, -1]).mean())
-
-    return search(score, axes)
+    check_count("trials", trials)
+    rivals = Rivals(problems, steps, count)
+    searches = {
+        name: Search(HAND_DESIGNED[name].ranges, zlib.crc32(name.encode())) for name in names
+    }
+    for spread in _SPREADS:
+        drawn = {
+            name: search.draw(-(-trials // len(_SPREADS)), spread)
+            for name, search in searches.items()
+        }
+        for name, measures in rivals(drawn).items():
+            searches[name].learn(log10_loss(measures[:, :, -1, 0]).mean(axis=1))
+    return {name: search.found() for name, search in searches.items()}
 
 
 def log10_loss(losses: np.ndarray) -> np.ndarray:
     """log10 of losses: of `LEAST_LOSS` where they are smaller, inf where they are not finite."""
     losses = np.where(np.isfinite(losses), losses, np.inf)
     return np.log10(np.maximum(losses, LEAST_LOSS))
-
-
-class _Adjustable(GradientRule):
-    """A hand-designed rule whose numbers are variables, so that one graph serves all numbers."""
-
-    def __init__(self, kind: type[GradientRule], arguments: Sequence[str]):
-        super().__init__()
-        self.kind, self.arguments = kind, arguments
-
-    def build(self, shapes):
-        for argument in self.arguments:
-            self.add_weight(name=argument, shape=())
-        super().build(shapes)
-
-    def adjust(self, numbers: Mapping[str, float]) -> None:
-        for argument, variable in zip(self.arguments, self.trainable_variables, strict=True):
-            variable.assign(numbers[argument])
-
-    def initial_state(self, parameters, weights, seed):
-        return self._with(parameters, weights).initial_state([], weights, seed)
-
-    def update(self, parameters, weights, gradients, state):
-        return self._with(parameters, weights).update([], weights, gradients, state)
-
-    def _with(self, parameters, weights):
-        numbers = [tf.cast(parameter, weights[0].dtype) for parameter in parameters]
-        return self.kind(**dict(zip(self.arguments, numbers, strict=True)))

@@ -1,4 +1,4 @@
-"""The picture of how update rules minimize problems: a curve for each."""
+"""The picture of how optimizers minimize problems: a curve for each of the best."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,21 +8,23 @@ from matplotlib.axes import Axes
 
 from tfmeta.evaluation.comparison import Comparison
 from tfmeta.evaluation.statistics import interval95
+from tfmeta.evaluation.trials import COSINE
 from tfmeta.evaluation.tuning import log10_loss
 from tfmeta.reports import figure as drawing
 from tfmeta.reports.figure import BLUE, GREEN, ORANGE, PINK, RED, SMALL
 
 _HEIGHT = 3.8  # inches, of a row of panels
-# Of the learned rule, then of the hand-designed ones.
+# Of the learned rule, then of the best hand-designed optimizers.
 _COLORS = (BLUE, RED, GREEN, ORANGE, PINK)
 
 
 def draw(path: Path | str, comparisons: Sequence[Comparison], title: str = "") -> None:
     """Draws a PNG file, which is there whole or not at all.
 
-    Each family has a panel with its losses, and beside it, if it has a metric, one with that. A
-    curve is a mean over the problems (for losses, of logarithms) with its 95 % interval; it has a
-    gap where a problem diverged.
+    Each family has a panel with its losses, and beside it, if it has a metric, one with that: of
+    the learned rule, and of the hand-designed optimizers with the best scores in tuning, one for
+    each rule. A curve is a mean over the problems (for losses, of logarithms) with its 95 %
+    interval; it has a gap where a problem diverged.
 
     Args:
         path: the file to write.
@@ -49,9 +51,18 @@ def draw(path: Path | str, comparisons: Sequence[Comparison], title: str = "") -
     drawing.save(figure, path)
 
 
+def _shown(comparison: Comparison) -> list[str]:
+    """The optimizers in the order of their colors."""
+    better: dict[str, str] = {}
+    for name in comparison.ranked():
+        better.setdefault(name.removesuffix(f"_{COSINE}"), name)
+    return ["learned", *better.values()]
+
+
 def _draw_curves(axes: Axes, comparison: Comparison, of_metric: bool) -> None:
     means = []
-    for (name, run), color in zip(comparison.runs.items(), _COLORS, strict=True):
+    for name, color in zip(_shown(comparison), _COLORS, strict=False):
+        run = comparison.runs[name]
         values = 100 * run.scores if of_metric else log10_loss(run.losses)
         values = np.where(np.isfinite(values), values, np.nan)
         mean, width = values.mean(axis=0), interval95(values)

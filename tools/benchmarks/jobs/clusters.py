@@ -161,7 +161,7 @@ class Runs:
             problems_named("softmax_regression", seed=_EVALUATION_SEED),
             strict=True,
         ):
-            numbers = tune("adam", trained_on, problem_steps, 20).numbers
+            numbers = tune(trained_on, problem_steps, 20, names=["adam"])["adam"].numbers
             for found, rule in (
                 (untrained, HierarchicalRNN(seed=0)),
                 (adam, Adam(**numbers)),

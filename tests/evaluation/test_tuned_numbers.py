@@ -1,0 +1,37 @@
+"""Numbers that were found are taken from the file that keeps them."""
+
+import math
+
+import pytest
+
+from tfmeta.errors import ArgumentError
+from tfmeta.evaluation.tuned_numbers import TunedNumbers
+from tfmeta.evaluation.tuning import Found
+
+FOUND = {"adam": Found({"learning_rate": 0.1}, -2.5, []), "momentum": Found({}, math.inf, ["rate"])}
+SETTINGS = {"family": "bowl_5", "trials": 100}
+
+
+def no_search():
+    raise AssertionError("searched again")
+
+
+def test_what_was_found_is_not_sought_again(tmp_path):
+    path = tmp_path / "folder" / "rivals.json"
+    assert TunedNumbers(path).get(SETTINGS, lambda: FOUND) == FOUND
+    again = TunedNumbers(path)
+    assert again.get(dict(reversed(SETTINGS.items())), no_search) == FOUND
+    others = {"adam": FOUND["adam"]}
+    assert again.get({**SETTINGS, "trials": 8}, lambda: others) == others
+    both = TunedNumbers(path)
+    assert both.get(SETTINGS, no_search) == FOUND
+    assert both.get({**SETTINGS, "trials": 8}, no_search) == others
+    assert [file.name for file in path.parent.iterdir()] == ["rivals.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "3", '{"a": 1}', '[{"settings": {}}]', "[1]", "\x00"])
+def test_a_damaged_file_is_refused(tmp_path, text):
+    path = tmp_path / "rivals.json"
+    path.write_text(text)
+    with pytest.raises(ArgumentError, match=r"rivals=.*cannot be read"):
+        TunedNumbers(path)

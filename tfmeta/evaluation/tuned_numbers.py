@@ -1,0 +1,74 @@
+"""Numbers that a search found, kept in a file so that later comparisons need no search."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfmeta import distributed
+from tfmeta.errors import ArgumentError
+from tfmeta.evaluation.tuning import Found
+from tfmeta.files import write_whole
+
+
+class TunedNumbers:
+    """What `tune` found, by what it depends on, in a JSON file.
+
+    On several ranks rank 0 alone reads and writes; all ranks get the same.
+
+    Args:
+        path: of the file, which need not be there yet. Its folder is made when it is written.
+
+    Raises:
+        ArgumentError: the file is damaged.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        read = self._read() if distributed.is_main() else None
+        self._found = distributed.gather_objects(read)[0]
+        if isinstance(self._found, ArgumentError):
+            raise self._found
+
+    def get(
+        self, settings: Mapping[str, Any], search: Callable[[], dict[str, Found]]
+    ) -> dict[str, Found]:
+        """What was found with some settings, if need be by a search now.
+
+        Args:
+            settings: all that the search depends on, as JSON has it.
+            search: makes it.
+        """
+        key = json.dumps(settings, sort_keys=True)
+        if key not in self._found:
+            self._found[key] = search()
+            if distributed.is_main():
+                self._write()
+        return self._found[key]
+
+    def _read(self) -> dict[str, dict[str, Found]] | ArgumentError:
+        if not self.path.exists():
+            return {}
+        try:
+            rows = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(rows, list):
+                raise ValueError("it holds no list")
+            return {
+                json.dumps(row["settings"], sort_keys=True): {
+                    name: Found(**found) for name, found in row["optimizers"].items()
+                }
+                for row in rows
+            }
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            return ArgumentError("rivals", self.path, f"it cannot be read ({error}); remove it.")
+
+    def _write(self) -> None:
+        rows = [
+            {
+                "settings": json.loads(key),
+                "optimizers": {name: found._asdict() for name, found in optimizers.items()},
+            }
+            for key, optimizers in self._found.items()
+        ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, json.dumps(rows, indent=1) + "\n")
