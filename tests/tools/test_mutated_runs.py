@@ -46,10 +46,12 @@ def test_flags_of_odd_values(forked, characters, tmp_path):
         flags = [f"--dataset={characters}", "--output_dir=/proc/none/run"]
         if name == "output_dir":
             flags = ["--dataset=npz:missing.npz"]
-        result = forked(TRAIN, *flags, f"--{name}={value}", cwd=tmp_path)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        result = forked(TRAIN, *flags, f"--{name}={value}", cwd=folder)
         assert result.returncode == 2, (seed, name, value, result.stderr)
         assert_told(result, (seed, name, value))
-        assert name == "cache_dir" or not list(tmp_path.iterdir()), (seed, name, value)
+        assert name == "cache_dir" or not list(folder.iterdir()), (seed, name, value)
 
 
 @pytest.fixture(scope="module")
