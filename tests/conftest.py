@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not _STARTERS.isdisjoint(item.fixturenames):
             item.add_marker("programs")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory):
+    """Has libraries leave in pytest's folder, which is removed, what they leave behind."""
+    folder = str(tmp_path_factory.mktemp("temporary"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.setenv("TMPDIR", folder)  # for the programs that tests start
+        yield folder
 
 
 def run_ranks(

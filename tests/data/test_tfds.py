@@ -1,3 +1,4 @@
+import tempfile
 import zipfile
 
 import numpy as np
@@ -187,6 +188,12 @@ def test_unknown_sets(name, tmp_path):
 
 def test_sets_without_images_or_labels(tmp_path):
     refused("glue", "no features image and label", tmp_path)
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    refused("glue", "no features image and label", tmp_path / "none")
+    assert not list(tmp_path.iterdir()) and tempfile.gettempdir() == str(tmp_path)
 
 
 def test_sets_without_the_usual_splits(prepared):

@@ -1,7 +1,9 @@
 """Image classes from TensorFlow Datasets."""
 
+import contextlib
 import io
 import itertools
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -78,7 +80,8 @@ def _builder(name: str, data_dir: str | None, value: str) -> Any:
     import tensorflow_datasets as tfds
 
     try:
-        return tfds.builder(name, data_dir=data_dir)
+        with _leaving_nothing():
+            return tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise ArgumentError(
             "dataset",
@@ -86,6 +89,18 @@ def _builder(name: str, data_dir: str | None, value: str) -> Any:
             f"TensorFlow Datasets does not have it ({_first_line(error)}); give one of "
             "https://www.tensorflow.org/datasets/catalog/overview",
         ) from None
+
+
+@contextlib.contextmanager
+def _leaving_nothing() -> Iterator[None]:
+    """Removes the folder that TensorFlow Datasets makes for what it fetches about a data set."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _check_features(features: dict[str, Any], label_key: str, value: str) -> None:
