@@ -10,7 +10,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from layer_cases import CASES, PICTURE, VARIANTS, classes, make_tasks, network
+from layer_cases import CASES, VARIANTS, classes
+from layer_networks import PICTURE, make_tasks, network
 
 import tfmeta
 from tfmeta.errors import ArgumentError

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from layer_cases import CASES, CLASSES, VARIANTS, make_tasks, network
+from layer_cases import CASES, VARIANTS
+from layer_networks import CLASSES, make_tasks, network
 
 import tfmeta
 from tfmeta import updates
