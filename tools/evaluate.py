@@ -14,10 +14,10 @@ from absl import flags
 
 from tfmeta.errors import ArgumentError
 from tfmeta.tools import program
-from tfmeta.tools.options import data, runs
+from tfmeta.tools.options import data, runs, tasks
 
 FLAGS = flags.FLAGS
-for _options in (runs, data):
+for _options in (runs, data, tasks):
     flags.adopt_module_key_flags(_options)
 flags.DEFINE_enum(
     "part",
@@ -27,7 +27,7 @@ flags.DEFINE_enum(
     "all where --dataset is given.",
 )
 
-_NAMES = (*runs.NAMES, *data.NAMES)
+_NAMES = (*runs.NAMES, *data.NAMES, *tasks.NAMES)
 
 
 def main() -> None:
@@ -49,8 +49,8 @@ def main() -> None:
     learner = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best)
     shape = learner.model.input_shape[1:]
     channels = shape[-1] if len(shape) == 3 else None
-    images = data.Data(channels, whole=part == "all", run=runs.values(stored))
-    ((part, source),) = images.sources(["test", "validation"] if part == "test" else [part])
+    given = tasks.Tasks(channels, whole=part == "all", run=runs.values(stored))
+    ((part, source),) = given.sources(["test", "validation"] if part == "test" else [part])
     _check_fits(learner, source.spec)
     started = time.monotonic()
     steps = FLAGS.test_inner_steps or learner.test_inner_steps

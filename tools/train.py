@@ -14,18 +14,18 @@ from absl import flags
 
 from tfmeta.environment.launch import launched_rank
 from tfmeta.tools import program
-from tfmeta.tools.options import clusters, data, learner, network, outer_loop, rules, runs
+from tfmeta.tools.options import clusters, data, learner, network, outer_loop, rules, runs, tasks
 
 FLAGS = flags.FLAGS
 clusters.define_few_shot()
-for _options in (runs, data, network, outer_loop, learner, rules, clusters):
+for _options in (runs, data, tasks, network, outer_loop, learner, rules, clusters):
     flags.adopt_module_key_flags(_options)
 program.define_count("steps", 1000, 1, "Outer steps in all.")
 program.define_count("validation_episodes", 200, 2, "Tasks of a validation.")
 
 _NAMES = (
-    *(*runs.NAMES, *data.NAMES, *network.NAMES, *outer_loop.NAMES, *learner.NAMES),
-    *(*clusters.FEW_SHOT_NAMES, "steps", "validation_episodes"),
+    *(*runs.NAMES, *data.NAMES, *tasks.NAMES, *network.NAMES, *outer_loop.NAMES),
+    *(*learner.NAMES, *clusters.FEW_SHOT_NAMES, "steps", "validation_episodes"),
 )
 # What ends the sentence that says how long the training will take.
 _SHORTER = (
@@ -38,7 +38,7 @@ def main() -> None:
     folder = outer_loop.folder(_NAMES, {"episodes", "validation_episodes"}, length="steps")
     runs.check_ranks("meta_batch", "episodes", "validation_episodes", "cluster_pool")
     clusters.check_few_shot(FLAGS.steps)
-    images = data.Data()
+    given = tasks.Tasks()
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
 
@@ -48,7 +48,7 @@ def main() -> None:
     from tfmeta.training.loop import train
 
     distributed.init(cycle_milliseconds=5)
-    (_, source), (_, validation), (tested_on, test) = images.sources(
+    (_, source), (_, validation), (tested_on, test) = given.sources(
         ["train"], ["validation", "test"], ["test", "validation"]
     )
     trained = learner.learner(source.spec, outer_loop.optimizer(FLAGS.steps))

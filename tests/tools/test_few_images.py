@@ -12,12 +12,12 @@ PROGRAM = """
 import json
 from absl import flags
 from tfmeta.tools import program
-from tfmeta.tools.options import data
+from tfmeta.tools.options import tasks
 def main():
-    images = data.Data()
+    given = tasks.Tasks()
     choices = ["train"], ["validation", "test"], ["test", "validation"]
-    sources = images.sources(*choices)
-    sizes = {name: len(classes) for name, classes in images.sets[0].items()}
+    sources = given.sources(*choices)
+    sizes = {name: len(classes) for name, classes in given.sets[0].items()}
     used = [name for name, _ in sources]
     (task,) = {(source.ways, source.queries) for _, source in sources}
     assert task == (flags.FLAGS.ways, flags.FLAGS.queries)
@@ -115,7 +115,7 @@ def test_other_tasks_are_taken_from_the_split_of_the_run(found, tmp_path):
     """Three ways leave three classes to test on, of which an evaluation in two ways stays."""
     told, _ = found(classes(11) | {"small": 3})
     program = tmp_path / "program.py"
-    program.write_text(program.read_text().replace("Data()", "Data(run={'ways': 3})"))
+    program.write_text(program.read_text().replace("Tasks()", "Tasks(run={'ways': 3})"))
     again, _ = found({}, "--ways=2", "--shots=3", "--min_images=4")
     assert told["sizes"] == {"train": 6, "validation": 3, "test": 3}
     assert sum(again["sizes"].values()) == 11  # the small one is missing from its part

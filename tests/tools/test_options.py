@@ -102,4 +102,5 @@ def test_help_tells_the_subjects_and_the_flagfiles_of_a_program(forked):
     subjects = re.findall(r"^(\w.*):\n  --", text, re.MULTILINE)
     assert {"This program", "The run", "Problems", "The outer loop"} <= set(subjects)
     assert "lstm_quadratic," in text and "quickstart" not in text
+    assert "--ways" not in text and "--shots" not in text  # few-shot tasks are no problems
     assert "Outer steps between validations and checkpoints. Default: 500." in text

@@ -36,7 +36,7 @@ def families(part: str, flag: str = "problem", random_scaling: float | None = No
         raise ArgumentError(flag, "", "name at least one problem type.")
     images = None
     if any("image" in name for name in names):
-        images = data.Data(whole=True).parts.get("all")
+        images = data.whole()
     found = []
     for name in names:
         try:
