@@ -1,5 +1,7 @@
 """What tfmeta says when it is asked for something that cannot be done."""
 
+import sys
+
 
 class ArgumentError(ValueError):
     """An argument that cannot be used: its name, its value, and what to do about it.
@@ -17,7 +19,11 @@ class ArgumentError(ValueError):
     # tells of the call, and of this one no more than its first argument.
     _keras_call_info_injected = True
 
-    def __init__(self, argument: str, value: object, problem: str):
+    def __init__(self, argument: str, value: object = None, problem: str = ""):
+        met = sys.exc_info()[1]
+        if not problem and isinstance(met, ArgumentError):
+            # Keras makes an exception that it meets while it infers a shape anew, of a text alone.
+            argument, value, problem = met.argument, met.value, met.problem
         super().__init__(argument, value, problem)
         self.argument = argument
         self.value = value
