@@ -19,6 +19,10 @@ class ArgumentError(ValueError):
     # tells of the call, and of this one no more than its first argument.
     _keras_call_info_injected = True
 
+    argument: str
+    value: object
+    problem: str
+
     def __init__(self, argument: str, value: object = None, problem: str = ""):
         met = sys.exc_info()[1]
         if not problem and isinstance(met, ArgumentError):
