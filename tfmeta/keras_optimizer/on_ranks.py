@@ -4,7 +4,6 @@ import warnings
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tfmeta.environment.launch import launched_size
 from tfmeta.errors import ArgumentError
@@ -40,6 +39,17 @@ class OptimizerOnRanks(keras.optimizers.Optimizer):
         for named in (cls, made_of):
             keras.saving.register_keras_serializable(package, name)(named)
 
+    def __setattr__(self, name, value):
+        # A LossScaleOptimizer takes the scale from the optimizer that it is given, when it is made.
+        if name == "loss_scale_factor" and self._made_by_horovod and hasattr(self, name):
+            raise ArgumentError(
+                "optimizer",
+                "LossScaleOptimizer",
+                "one rank could leave a step out alone, and the others would wait for it; train in "
+                "mixed_bfloat16, which needs no loss scale.",
+            )
+        super().__setattr__(name, value)
+
     @property
     def variables(self):
         return _CallableList(super().variables)
@@ -52,8 +62,7 @@ class OptimizerOnRanks(keras.optimizers.Optimizer):
             variables: one for each gradient.
 
         Raises:
-            ArgumentError: Horovod is to accumulate them, or ranks could disagree on whether there
-                is a step.
+            ArgumentError: Horovod is to accumulate them.
         """
         if not self._made_by_horovod:
             return gradients
@@ -62,13 +71,6 @@ class OptimizerOnRanks(keras.optimizers.Optimizer):
                 "backward_passes_per_step",
                 self._agg_helper.backward_passes_per_step,
                 "give the optimizer gradient_accumulation_steps instead.",
-            )
-        if "CondBranch" in type(tf.compat.v1.get_default_graph()).__name__:
-            raise ArgumentError(
-                "optimizer",
-                "LossScaleOptimizer",
-                "one rank could leave a step out alone, and the others would wait for it; train in "
-                "mixed_bfloat16, which needs no loss scale.",
             )
         # Horovod knows TensorFlow's variables alone.
         variables = [getattr(variable, "value", variable) for variable in variables]
