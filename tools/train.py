@@ -9,10 +9,12 @@ picture.
 """
 
 import json
+import warnings
 
 from absl import flags
 
 from tfmeta.environment.launch import launched_rank
+from tfmeta.errors import DataWarning
 from tfmeta.tools import program
 from tfmeta.tools.options import clusters, data, learner, network, outer_loop, rules, runs, tasks
 
@@ -27,6 +29,9 @@ _NAMES = (
     *(*runs.NAMES, *data.NAMES, *tasks.NAMES, *network.NAMES, *outer_loop.NAMES),
     *(*learner.NAMES, *clusters.FEW_SHOT_NAMES, "steps", "validation_episodes"),
 )
+# Those of the flagfile photos that were measured, and the size of data that they were measured on.
+_MEASURED = ("image_size", "filters", "max_pool", "inner_learning_rate", "inner_steps")
+_FEW = 500
 # What ends the sentence that says how long the training will take.
 _SHORTER = (
     "; for less, lower --steps, --meta_batch, --image_size, --filters or --inner_steps, give "
@@ -39,6 +44,7 @@ def main() -> None:
     runs.check_ranks("meta_batch", "episodes", "validation_episodes", "cluster_pool")
     clusters.check_few_shot(FLAGS.steps)
     given = tasks.Tasks()
+    _tell_of_settings(given.sets)
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
 
@@ -83,6 +89,19 @@ def main() -> None:
     _draw(folder, trained, test, training.rows, evaluation, found)
     print(f"{evaluation.sentence()}, on {FLAGS.episodes} {tested_on} tasks")
     print(json.dumps(results), flush=True)
+
+
+def _tell_of_settings(sets) -> None:
+    """Names the flagfile for few photos, where those are trained on with no settings chosen."""
+    chosen = any(FLAGS[name].value != FLAGS[name].default for name in _MEASURED)
+    trained_on = [parts["train"] for parts in sets if "train" in parts]
+    few = any(c.image_shape[2] == 3 and c.counts.sum() < _FEW for c in trained_on)
+    if few and not chosen:
+        warnings.warn(
+            f"Training has fewer than {_FEW} photos: --flagfile=photos has settings for so few.",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def _draw(folder, trained, test, rows, evaluation, found) -> None:

@@ -121,3 +121,15 @@ def test_other_tasks_are_taken_from_the_split_of_the_run(found, tmp_path):
     assert sum(again["sizes"].values()) == 11  # the small one is missing from its part
     assert all(again["sizes"][part] in (size, size - 1) for part, size in told["sizes"].items())
     assert again["task"] == [2, 3]
+
+
+@pytest.mark.parametrize(("mode", "flags"), [("RGB", ()), ("RGB", ("--filters=8",)), ("L", ())])
+def test_settings_for_few_photos_are_named_where_none_are_chosen(forked, tmp_path, mode, flags):
+    for name in classes(9):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.new(mode, (16, 16), number).save(tmp_path / name / f"{number}.png")
+    ends = "--output_dir=/proc/none/run"  # which cannot be made
+    said = forked(TOOLS / "train.py", f"--dataset=folder:{tmp_path}", ends, *flags).stderr
+    told = "Training has fewer than 500 photos: --flagfile=photos has settings for so few.\n"
+    assert (told in said) == (mode == "RGB" and not flags)
