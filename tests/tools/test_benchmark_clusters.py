@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tfmeta.errors import ArgumentError
 from tfmeta.tools.benchmarks.asking import Worker
-from tfmeta.tools.benchmarks.clusters.forms import FORMS, FORMS_OF_CURVE
+from tfmeta.tools.benchmarks.clusters.forms import FAMILIES, FORMS, FORMS_OF_CURVE
+from tfmeta.tools.benchmarks.clusters.kept import Results
 from tfmeta.tools.benchmarks.clusters.results import summarized
 
 PROGRAM = Path(__file__).parents[2] / "tools" / "benchmark_clusters.py"
@@ -38,34 +40,83 @@ def test_a_rank_is_idle_while_it_waits_for_the_longest():
     assert summary["idle_share_whole_possible"] == 0
 
 
-def test_time_to_accuracy_is_compared_seed_by_seed():
-    def training(*reached):
-        # Evaluations every second; the accuracy is 70 % in those seconds, else 50 %.
-        return {"curve": [(float(s), s, 70.0 if s in reached else 50.0) for s in range(9)]}
-
-    known = {"accuracies": {"untrained": 50.0, "adam": 90.0}}
-    for form, firsts in (("baseline", (6, 4)), ("compiled", (2, 4)), ("all", (1, 2))):
-        known[f"rate_{form}"] = 0.01
-        for seed, first in enumerate(firsts):
-            known[f"training_{form}_{seed}"] = training(first, first + 1, first + 2)
-    summary = summarized(known)
-    assert summary["to_65"]["seconds"] == {
-        "baseline": [6.0, 4.0],
-        "compiled": [2.0, 4.0],
-        "all": [1.0, 2.0],
+def training(seconds, accuracy, log10=0.0):
+    families = {*FAMILIES, "softmax_regression_100"}
+    return {
+        "seconds": seconds,
+        "updates": 1,
+        "log10": dict.fromkeys(families, log10),
+        "accuracy": {"softmax_regression_10": accuracy, "softmax_regression_100": accuracy},
     }
-    assert summary["speedup_to_accuracy"] == (6 / 1 + 4 / 2) / 2
-    assert summary["to_65"]["speedup_compiled"] == (2 / 1 + 4 / 2) / 2
-    # 50 + 0.9 * 40 is in no evaluation.
-    assert summary["to_adam"]["target"] == 86.0
-    assert summary["to_adam"]["seconds"]["all"] == [None, None]
-    assert summary["to_adam"]["speedup"] is None
+
+
+def fronts(**accuracies):
+    """What is known of trainings to 4 and 16 seconds: by form, for each seed two accuracies."""
+    known = {"rivals": dict.fromkeys({*FAMILIES, "softmax_regression_100"}, -1.0)}
+    for form, by_seed in accuracies.items():
+        for seed, found in enumerate(by_seed):
+            for budget, accuracy in zip((4, 16), found, strict=True):
+                known[f"quality_{form}_{budget}_{seed}"] = training(float(budget), accuracy)
+    return known
+
+
+def test_times_are_compared_at_equal_quality():
+    """On the way from 4 to 16 seconds, 8 is half of it."""
+    known = fronts(
+        baseline=[(60.0, 70.0), (60.0, 70.0)],
+        compiled=[(50.0, 60.0), (50.0, 70.0)],
+        all=[(65.0, 75.0), (60.0, 80.0)],
+    )
+    found = summarized(known)["acceleration"]["accuracy"]
+    # All together: 70 is half-way from 65 to 75 and from 60 to 80.
+    assert found["all"]["16"]["by_seed"] == pytest.approx([2.0, 2.0])
+    assert found["all"]["16"]["mean"] == pytest.approx(2.0)
+    assert found["all"]["16"]["ci95"] == pytest.approx(1.0)
+    assert found["all"]["16"]["at_least"] == 0
+    assert found["all"]["4"] == {"by_seed": [1.0, 1.0], "at_least": 2, "mean": 1.0, "ci95": 1.0}
+    # Compiled: never on the first seed, and with the last training on the second.
+    assert found["compiled"]["16"]["by_seed"] == [None, pytest.approx(1.0)]
+    assert found["compiled"]["16"]["mean"] is None
+    assert found["compiled"]["4"]["by_seed"] == pytest.approx([4 / 16, 4 / 8])
+
+
+def test_a_score_is_that_of_the_best_optimizer_less_the_rules():
+    summary = summarized(fronts(baseline=[(1.0, 2.0)], compiled=[(1.0, 2.0)], all=[(1.0, 2.0)]))
+    assert summary["quality"]["4"]["all"]["softmax_score"] == [-1.0]
+    assert summary["quality"]["16"]["all"]["types_score"] == [-1.0]
+    assert summary["quality"]["16"]["all"]["accuracy"] == [2.0]
+
+
+def test_an_accuracy_is_reached_where_it_is_held_to_the_end():
+    def curve(*accuracies):
+        return {"curve": [(float(s), s, accuracy) for s, accuracy in enumerate(accuracies)]}
+
+    known = {
+        "published_baseline_0": curve(50, 66, 60, 66, 65, 70),
+        "published_compiled_0": curve(50, 66, 66, 66, 66, 64),
+        "published_all_0": curve(50, 66, 66, 66, 66, 66),
+    }
+    summary = summarized(known)["published"]
+    assert summary["seconds"] == {"baseline": [3.0], "compiled": [None], "all": [1.0]}
+    assert summary["speedup"] == 3.0
+
+
+def test_a_second_start_with_other_settings_is_refused(tmp_path):
+    results = Results(tmp_path / "results.json")
+    results.settle("limit", 60.0)
+    results.once("cell", lambda: 1)
+    again = Results(tmp_path / "results.json")
+    again.settle("limit", 60.0)
+    with pytest.raises(ArgumentError, match="^limit=30.0: .*60.0.*output_dir"):
+        again.settle("limit", 30.0)
 
 
 @pytest.mark.parametrize(
     "flags, parts",
     [
         (["--measures=speed"], ["--measures=speed", "task_step"]),
+        (["--budgets=5,long"], ["--budgets=5,long", "seconds"]),
+        (["--budgets=0"], ["--budgets=0", "positive"]),
         (["--blocks=0"], ["--blocks=0", "at least 1"]),
         (["--output_dir=/dev/null/runs"], ["--output_dir=/dev/null/runs", "another folder"]),
     ],
@@ -91,17 +142,11 @@ def test_a_job_measures_and_trains(horovodrun, ranks):
         for answer in (first, again):
             assert answer["seconds"] > 0
             assert len(answer["busy"]) == len(answer["possible"]) == ranks
-        learned = asked.call(
-            "learn",
-            problem_steps=20,
-            evaluate_every=0.1,
-            problems_of_type=2,
-            target=100.0,
-            limit=0.3,
-            rate=0.01,
-            seed=0,
-            **request,
-        )
+        of_all = {"problem_steps": 20, "problems_of_family": 2, "seed": 0, **request}
+        trained = asked.call("train", budget=0.5, rate=0.01, **of_all)
+        assert trained["updates"] >= 2 and 0.1 < trained["seconds"] < 2.5
+        assert trained["log10"].keys() > trained["accuracy"].keys()
+        learned = asked.call("learn", evaluate_every=0.1, limit=0.3, **of_all)
         seconds, updates, accuracies = zip(*learned["curve"], strict=True)
         assert seconds[0] == 0 and seconds[-1] >= 0.3
         assert list(updates) == sorted(updates) and updates[1] == 1

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from tfmeta.reports import figure as drawing
 from tfmeta.reports.figure import BLUE, GRAY, GREEN, INK, ORANGE, PINK, RED, SMALL
 
-from .forms import FORMS, PAPER_CLUSTERS, PAPER_TASKS, TARGET
-from .results import ratios
+from .forms import FORMS, PAPER_CLUSTERS, PAPER_TASKS
+from .results import MEASURES, budgets, ratios, trainings
 
 _COLORS = dict(
     zip(
@@ -30,11 +30,11 @@ def draw(path: Path, known: Mapping[str, Any]) -> None:
         known: what has been measured, by name of the cell.
     """
     figure = drawing.figure("Clusters of tasks, and all together, against one task at a time", 8.0)
-    (by_clusters, by_tasks), (trainings, ranks) = figure.subplots(2, 2)
+    (by_clusters, by_tasks), (fronts, ranks) = figure.subplots(2, 2)
     _draw_ratios(by_clusters, known, "clusters", PAPER_CLUSTERS)
     _draw_ratios(by_tasks, known, "tasks", PAPER_TASKS)
     by_tasks.legend(frameon=False, fontsize=SMALL, ncols=2)
-    _draw_trainings(trainings, known)
+    _draw_fronts(fronts, known)
     _draw_ranks(ranks, known)
     drawing.save(figure, path)
 
@@ -74,18 +74,22 @@ def _draw_ratios(
     drawing.make_logarithmic(axes, min(values), max(values))
 
 
-def _draw_trainings(axes: Axes, known: Mapping[str, Any]) -> None:
+def _draw_fronts(axes: Axes, known: Mapping[str, Any]) -> None:
     colors = {"baseline": INK, "compiled": ORANGE, "all": BLUE}
+    quality = MEASURES["softmax_score"]
     for form, color in colors.items():
-        names = [name for name in known if name.startswith(f"training_{form}_")]
-        for number, name in enumerate(names):
-            seconds, _, accuracies = zip(*known[name]["curve"], strict=True)
-            axes.plot(seconds, accuracies, color=color, label=form if number == 0 else None)
-    axes.axhline(TARGET, color=GRAY, linewidth=1)
-    drawing.frame(axes, f"training to {TARGET:g} % on unseen softmax regressions, each seed")
-    axes.set_xlabel("seconds of training (0.1 and more on a logarithmic axis)")
-    axes.set_ylabel("held-out accuracy (%)")
-    axes.set_xscale("symlog", linthresh=0.1)
+        points = [
+            [(training["seconds"], -quality(known, training)) for training in of_budget]
+            for of_budget in (trainings(known, form, budget) for budget in budgets(known))
+        ]
+        if points:
+            seconds, scores = np.moveaxis(np.array(points), -1, 0)
+            axes.plot(seconds.mean(axis=1), scores.mean(axis=1), color=color, label=form)
+            axes.scatter(seconds, scores, color=color, s=8)
+    axes.axhline(0.0, color=GRAY, linewidth=1)
+    drawing.frame(axes, "unseen softmax regressions: log10 of the loss, less the best optimizer's")
+    axes.set_xlabel("seconds of training")
+    axes.set_xscale("log")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=SMALL)
 

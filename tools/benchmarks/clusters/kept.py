@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tfmeta.errors import ArgumentError
 from tfmeta.files import write_whole
 
 
@@ -22,6 +23,21 @@ class Results:
     def __init__(self, path: Path):
         self.path = path
         self.known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def settle(self, flag: str, value: Any) -> None:
+        """Holds to a setting for all that is measured here, also in later starts.
+
+        Raises:
+            ArgumentError: what is known was measured with another value.
+        """
+        settled = self.known.setdefault("settings", {}).setdefault(flag, value)
+        if settled != value:
+            raise ArgumentError(
+                flag,
+                value,
+                f"the results in {self.path.parent} were measured with {settled}; give that, or "
+                "another --output_dir.",
+            )
 
     def once(self, name: str, measure: Callable[..., Any], *arguments: Any) -> None:
         """Measures what is not known yet."""

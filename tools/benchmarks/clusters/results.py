@@ -1,22 +1,16 @@
 """The figures of the whole, from what tools/benchmark_clusters.py measured."""
 
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfmeta.evaluation.statistics import first_lasting
+import numpy as np
+import scipy.stats
 
 from .forms import FAMILIES, PAPER_CLUSTERS, PAPER_TASKS, TARGET, TRAINED
 
 # By what the names of their idle shares end with.
 _ON_TWO_RANKS = {"": "all", "_graph": "two_ranks", "_whole": "two_ranks_whole"}
-
-_GAIN = 0.9  # of tuned Adam's
-
-
-def targets(known: dict[str, Any]) -> dict[str, float]:
-    """The accuracies to reach, in per cent, by name."""
-    untrained, adam = known["accuracies"]["untrained"], known["accuracies"]["adam"]
-    return {"65": TARGET, "adam": untrained + _GAIN * (adam - untrained)}
 
 
 def summarized(known: dict[str, Any]) -> dict[str, Any]:
@@ -41,43 +35,157 @@ def summarized(known: dict[str, Any]) -> dict[str, Any]:
         for name, form in _ON_TWO_RANKS.items():
             summary[f"idle_share{name}"] = _idle(whole[form], "busy")
             summary[f"idle_share{name}_possible"] = _idle(whole[form], "possible")
-    if "accuracies" in known:
-        summary["rates"] = {form: known.get(f"rate_{form}") for form in TRAINED}
-        for name, target in targets(known).items():
-            summary[f"to_{name}"] = {"target": target, **_to_accuracy(known, target)}
-        summary["speedup_to_accuracy"] = summary["to_65"]["speedup"]
+    if "rivals" in known:
+        summary["quality"] = {
+            f"{budget:g}": {form: _at_budget(known, form, budget) for form in TRAINED}
+            for budget in budgets(known)
+        }
+        summary["acceleration"] = {
+            measure: {form: accelerations(known, form, measure) for form in TRAINED[1:]}
+            for measure in MEASURES
+        }
+    published = {form: _published(known, form) for form in TRAINED}
+    if any(published.values()):
+        summary["published"] = {"seconds": published, "speedup": _sooner(published)}
     return summary
 
 
-def _to_accuracy(known: dict[str, Any], target: float) -> dict[str, Any]:
-    """Seconds of training of each form, by seed; and how much sooner the best form is there."""
-    mark = "training_all_"
-    seeds = [name.removeprefix(mark) for name in sorted(known) if name.startswith(mark)]
-    seconds: dict[str, list[float | None]] = {
-        form: [
-            reached(known[f"training_{form}_{seed}"]["curve"], target)
-            for seed in seeds
-            if f"training_{form}_{seed}" in known
-        ]
+def budgets(known: Mapping[str, Any]) -> list[float]:
+    """The budgets, in seconds, of which every form has trainings."""
+    found = [
+        {float(name.split("_")[2]) for name in known if name.startswith(f"quality_{form}_")}
         for form in TRAINED
+    ]
+    return sorted(set.intersection(*found))
+
+
+def trainings(known: Mapping[str, Any], form: str, budget: float) -> list[dict[str, Any]]:
+    """What is known of a form's trainings to a budget, by seed."""
+    mark = f"quality_{form}_{budget:g}_"
+    return [known[name] for name in sorted(known) if name.startswith(mark)]
+
+
+def _at_budget(known: Mapping[str, Any], form: str, budget: float) -> dict[str, Any]:
+    found = trainings(known, form, budget)
+    values: dict[str, Any] = {
+        name: [quality(known, training) for training in found] for name, quality in MEASURES.items()
     }
-
-    def speedup(slow: str, fast: str) -> float | None:
-        pairs = list(zip(seconds[slow], seconds[fast], strict=False))
-        ratios = [a / b for a, b in pairs if a and b]
-        return statistics.median(ratios) if len(ratios) == len(pairs) > 0 else None
-
     return {
-        "seconds": seconds,
-        "speedup": speedup("baseline", "all"),
-        "speedup_compiled": speedup("compiled", "all"),
+        "rate": known.get(f"rate_{form}_{budget:g}"),
+        "seconds": [training["seconds"] for training in found],
+        "updates": [training["updates"] for training in found],
+        **values,
     }
 
 
-def reached(curve: list[Any], target: float) -> float | None:
-    """The seconds at the first of three evaluations in a row that have the accuracy, or None."""
-    place = first_lasting([accuracy for _, _, accuracy in curve], target)
-    return None if place is None else curve[place][0]
+def accelerations(known: Mapping[str, Any], form: str, measure: str) -> dict[str, dict[str, Any]]:
+    """How many times sooner a form has the quality that the baseline has after each budget.
+
+    Between two budgets the quality is taken to change evenly with the logarithm of the time.
+
+    Returns:
+        By budget: `by_seed` the ratios, None where the form does not get there; their geometric
+        `mean` and `ci95`, the factor by which the 95 % interval reaches up and down; and `at_least`
+        on how many seeds the form's shortest training was there already.
+    """
+    quality = MEASURES[measure]
+
+    def front(name: str, seed: int) -> list[tuple[float, float]]:
+        found = [trainings(known, name, budget)[seed] for budget in budgets(known)]
+        return [(training["seconds"], quality(known, training)) for training in found]
+
+    result = {}
+    for place, budget in enumerate(budgets(known)):
+        seeds = range(min(len(trainings(known, f, b)) for f in TRAINED for b in budgets(known)))
+        ratios_, at_least = [], 0
+        for seed in seeds:
+            seconds, reached_ = front("baseline", seed)[place]
+            own = front(form, seed)
+            time = seconds_to(own, reached_)
+            at_least += time is not None and time == own[0][0]
+            ratios_.append(None if time is None else seconds / time)
+        result[f"{budget:g}"] = {"by_seed": ratios_, "at_least": at_least, **_of_ratios(ratios_)}
+    return result
+
+
+def seconds_to(front: Sequence[tuple[float, float]], quality: float) -> float | None:
+    """When a front of (seconds, quality) first has a quality, the higher the better; or None."""
+    before: tuple[float, float] | None = None
+    for seconds, reached_ in front:
+        if reached_ >= quality:
+            if before is None:
+                return seconds
+            share = (quality - before[1]) / (reached_ - before[1])
+            return before[0] * (seconds / before[0]) ** share
+        before = (seconds, reached_)
+    return None
+
+
+def _of_ratios(found: Sequence[float | None]) -> dict[str, float | None]:
+    known = [ratio for ratio in found if ratio is not None]
+    if len(known) < len(found) or len(known) < 2:
+        return {"mean": None, "ci95": None}
+    logarithms = np.log(known)
+    error = logarithms.std(ddof=1) / len(known) ** 0.5
+    # Student's t: there are few seeds.
+    width = error * scipy.stats.t.ppf(0.975, len(known) - 1)
+    return {"mean": float(np.exp(logarithms.mean())), "ci95": float(np.exp(width))}
+
+
+def _published(known: Mapping[str, Any], form: str) -> list[float | None]:
+    """The seconds after which a form held the accuracy, by seed."""
+    mark = f"published_{form}_"
+    return [
+        reached(known[name]["curve"], TARGET) for name in sorted(known) if name.startswith(mark)
+    ]
+
+
+def _sooner(seconds: Mapping[str, list[float | None]]) -> float | None:
+    """How many times sooner than the baseline all together is there: the median of seeds."""
+    pairs = list(zip(seconds["baseline"], seconds["all"], strict=False))
+    found = [a / b for a, b in pairs if a and b]
+    return statistics.median(found) if len(found) == len(pairs) > 0 else None
+
+
+def reached(curve: Sequence[Any], target: float) -> float | None:
+    """The seconds from which on the accuracy was held for the rest of the training, or None."""
+    since = None
+    for seconds, _, accuracy in curve:
+        if accuracy < target:
+            since = None
+        elif since is None:
+            since = seconds
+    return since
+
+
+def mean_score(
+    training: Mapping[str, Any], rivals: Mapping[str, Any], families: Sequence[str] | None = None
+) -> float:
+    """The mean of log10 of the final losses, less those of the best hand-designed optimizer.
+
+    Args:
+        training: as the job's `train` gives it.
+        rivals: as the job's `rivals` gives it.
+        families: names; each counts once. By default softmax regressions.
+    """
+    names = families or [name for name in training["log10"] if name.startswith("softmax")]
+    return sum(training["log10"][name] - rivals[name] for name in names) / len(names)
+
+
+def mean_accuracy(training: Mapping[str, Any]) -> float:
+    """On held-out data of softmax regressions, in per cent; each family counts once."""
+    found = [a for name, a in training["accuracy"].items() if name.startswith("softmax")]
+    return sum(found) / len(found)
+
+
+# What a trained rule is worth, the higher the better: on softmax regressions of the four published
+# sizes their accuracy, and how far below the best hand-designed optimizer's their losses are; and
+# that of one family of each of the five types.
+MEASURES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], float]] = {
+    "accuracy": lambda known, training: mean_accuracy(training),
+    "softmax_score": lambda known, training: -mean_score(training, known["rivals"]),
+    "types_score": lambda known, training: -mean_score(training, known["rivals"], FAMILIES),
+}
 
 
 def ratios(cell: dict[str, Any], slow: str, fast: str) -> list[float]:

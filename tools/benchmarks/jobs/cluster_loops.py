@@ -5,6 +5,8 @@ from typing import Any
 import keras
 
 from tfmeta import distributed
+from tfmeta.learners.estimators import TruncatedGradient
+from tfmeta.learners.meta_losses import LogRatio
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems.parallel_batches import ParallelBatches
@@ -15,6 +17,35 @@ from tfmeta.scheduling.truncation import Lengths
 from tfmeta.updates import HierarchicalRNN
 
 _PACKINGS = 4  # at most, before times are taken
+
+# How rules are trained: as published, but for the meta-optimizer, and in the way that trains best.
+RECIPES = {
+    "published": lambda xla, vectorized: _learner(
+        HierarchicalRNN(),
+        LogRatio(),
+        TruncatedGradient(),
+        # The settings of Wichrowska's public code.
+        keras.optimizers.RMSprop(1e-6, rho=0.9, epsilon=1e-20, clipvalue=1e4),
+        xla,
+        vectorized,
+    ),
+    "best": lambda xla, vectorized: _learner(
+        HierarchicalRNN(first_rates=(1e-3, 1e-1)),
+        LogRatio(1e-8),
+        TruncatedGradient(problem_clip=1.0),
+        keras.optimizers.Adam(),
+        xla,
+        vectorized,
+    ),
+}
+
+
+def _learner(rule, meta_loss, estimator, optimizer, xla, vectorized):
+    learner = OptimizerLearner(
+        rule, meta_loss, first_order=False, vectorized=vectorized, xla=xla, estimator=estimator
+    )
+    learner.compile(optimizer=optimizer)
+    return learner
 
 
 class ClusterLoops:
@@ -36,6 +67,7 @@ class ClusterLoops:
         batches: int,
         cluster_groups: str,
         within_cluster: str,
+        recipe: str = "published",
     ) -> TruncatedTraining:
         """A new training, settled, of a learner that is kept, with its graphs.
 
@@ -49,13 +81,11 @@ class ClusterLoops:
             batches: of data, in a step.
             cluster_groups: of `registry.PACKINGS`.
             within_cluster: of `registry.CLUSTER_UPDATES`.
+            recipe: of `RECIPES`.
         """
-        form = (vectorized, xla, batches)
+        form = (recipe, vectorized, xla, batches)
         if form not in self._learners:
-            learner = OptimizerLearner(
-                HierarchicalRNN(), "log_ratio", first_order=False, vectorized=vectorized, xla=xla
-            )
-            learner.compile(optimizer=keras.optimizers.Adam(1e-3, clipvalue=1.0))
+            learner = RECIPES[recipe](xla, vectorized)
             made = problems_named("wichrowska")
             if batches > 1:
                 made = [ParallelBatches(family, batches, vectorized) for family in made]
