@@ -21,7 +21,8 @@ ALTERED = {
         ParallelBatches(problems_named("softmax_regression", seed)[0], 2)
     ],
 }
-TYPES = [name for name in PROBLEMS if not name.endswith(("wichrowska", "five_types"))] + [*ALTERED]
+MIXED = ("wichrowska", "five_types", "other_sizes")
+TYPES = [name for name in PROBLEMS if not name.endswith(MIXED)] + [*ALTERED]
 # Noise is added to all types alike: one of them in the daily tests.
 every_type = pytest.mark.parametrize(
     "name",

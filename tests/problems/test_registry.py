@@ -16,6 +16,7 @@ COUNTS = {
     "fully_connected_relu": 12,
     "wichrowska": 33,
     "five_types": 5,
+    "other_sizes": 14,
     "image_network": 1,
     "image_network_40": 1,
     "image_network_2x20": 1,
@@ -52,6 +53,14 @@ def test_five_types_has_one_family_of_each_type_of_wichrowska():
     types = ("wichrowska_quadratic", "bowl", "two_dimensional", "softmax_regression")
     for family, name in zip(problems_named("five_types"), (*types, "fully_connected"), strict=True):
         assert family.name in [other.name for other in problems_named(name)]
+
+
+def test_other_sizes_are_of_the_published_types():
+    """That no size is a published one follows from the names."""
+    published = {family.type for family in problems_named("wichrowska")}
+    assert {family.type for family in problems_named("other_sizes")} == published - {
+        "TwoDimensionalFunctions"
+    }
 
 
 def test_the_published_sizes():

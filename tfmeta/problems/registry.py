@@ -94,6 +94,32 @@ def _five_types(seed: int) -> _Families:
     ]
 
 
+def _other_sizes(seed: int) -> _Families:
+    return [
+        *(
+            (Quadratics(dimensions, "normal", scale=0.5, start=1.0, seed=seed), noise)
+            for dimensions, noise in ((12, 0.5), (35, 0.5), (200, 2.0))
+        ),
+        *(
+            (Bowls(condition_number, angle, seed), 0.1)
+            for condition_number, angle in ((0.5, 0.0), (20.0, 0.0), (2.0, 30.0), (10.0, 60.0))
+        ),
+        *(
+            (SoftmaxRegressions(features, batch_size, separation, seed), 0.1)
+            for features, batch_size, separation in ((50, 100, 1.5), (150, 20, 1.0), (400, 50, 1.5))
+        ),
+        *(
+            (FullyConnectedNetworks(features, hidden, batch_size, "sigmoid", seed), 0.1)
+            for features, hidden, batch_size in (
+                (6, (6,), 32),
+                (10, (24, 12), 64),
+                (16, (48,), 100),
+                (8, (12, 12, 12), 20),
+            )
+        ),
+    ]
+
+
 class ProblemType(NamedTuple):
     """A type of problems.
 
@@ -135,6 +161,7 @@ _MADE: dict[str, Callable[[int], _Families]] = {
     "fully_connected_relu": lambda seed: _fully_connected(seed, "relu"),
     "wichrowska": _wichrowska,
     "five_types": _five_types,
+    "other_sizes": _other_sizes,
 }
 # Every type of problems by name. Image networks: hidden layers and activation are those of
 # Andrychowicz et al. 2016, section 3.2.
@@ -157,12 +184,15 @@ def problems_named(
     Andrychowicz et al. 2016. `wichrowska_quadratic` (d = 20, 25, 50, 100), `bowl` (4 families),
     `two_dimensional` (9), `softmax_regression` (4) and `fully_connected` (12 sigmoid networks) are
     the five types of Wichrowska et al. 2017; `wichrowska` is all 33, and `five_types` one family of
-    each type. `fully_connected_relu` has the same networks with ReLU. `noisy_` before any of these
-    adds noise to the gradients, with the deviations of the public code where it has them: 0.5, 0.5,
-    1 and 2 for its quadratics (none for d = 25 there), 0.1 for bowls, 1 for functions of two
-    variables, 0.5, 0.1, 0.1 and 0.5 for softmax regression; else 0.5 for quadratics and 0.1 for
-    networks. `image_network` (20 sigmoid units), `image_network_40`, `image_network_2x20` (two
-    layers) and `image_network_relu` classify the first ten classes of images.
+    each type. `other_sizes` has 14 families of these types at sizes, condition numbers and angles
+    that are not published, for rules that were trained on the published ones; functions of two
+    variables have no size. `fully_connected_relu` has the same networks with ReLU. `noisy_` before
+    any of these adds noise to the gradients, with the deviations of the public code where it has
+    them: 0.5, 0.5, 1 and 2 for its quadratics (none for d = 25 there), 0.1 for bowls, 1 for
+    functions of two variables, 0.5, 0.1, 0.1 and 0.5 for softmax regression; else 0.5 for
+    quadratics (2 for d = 200) and 0.1 for networks and the other softmax regressions.
+    `image_network` (20 sigmoid units), `image_network_40`, `image_network_2x20` (two layers) and
+    `image_network_relu` classify the first ten classes of images.
 
     Args:
         name: one of `PROBLEMS`.
