@@ -19,6 +19,7 @@ check_backend()
 _PUBLIC = {
     "ArgumentError": "tfmeta.errors",
     "ANIL": "tfmeta.learners.anil",
+    "DivergedError": "tfmeta.errors",
     "Episodes": "tfmeta.tasks.episodes",
     "ImageClasses": "tfmeta.data.image_classes",
     "LearnedOptimizer": "tfmeta.keras_optimizer",

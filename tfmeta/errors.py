@@ -87,3 +87,27 @@ class NonFiniteError(ArithmeticError):
             f"the meta-loss became {self.loss} at step {self.step}; lower the inner or the outer "
             "learning rate"
         )
+
+
+class DivergedError(ArithmeticError):
+    """A model's training that a learned optimizer cannot go on with.
+
+    The step at which it was seen is left out, and any after it: weights, and what the optimizer
+    remembers, are as they were before.
+
+    Args:
+        optimizer: its name.
+        step: the step of the optimizer, the first is 1.
+        problem: the rest of the sentence: what is not finite, and the remedy.
+    """
+
+    _keras_call_info_injected = True  # see ArgumentError
+
+    def __init__(self, optimizer: str, step: int, problem: str):
+        super().__init__(optimizer, step, problem)
+        self.optimizer = optimizer
+        self.step = step
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.optimizer} left out step {self.step}: {self.problem}"

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfmeta import random_numbers
 from tfmeta.environment import memory
 from tfmeta.errors import ArgumentError
+from tfmeta.keras_optimizer.divergence import Guard
 from tfmeta.keras_optimizer.on_ranks import OptimizerOnRanks
 from tfmeta.keras_optimizer.settings import check_learning_rate, check_settings
 from tfmeta.updates import GradientRule
@@ -30,6 +31,11 @@ class LearnedOptimizer(OptimizerOnRanks):
     is. So does a row of an embedding that was not looked up, which is a row whose gradient is zero.
     The rule is shown a gradient of zero for these.
 
+    A step is left out if a weight, a gradient or the result is not finite, and training stops with
+    a `DivergedError` when the training step is next called, or when `fit` ends. Weights are as they
+    were before that step, and the rule begins anew. Gradients that `LossScaleOptimizer` leaves out
+    never come here.
+
     Args:
         rule: moves weights along their gradient; it is built for the model's weights unless it has
             been.
@@ -43,6 +49,7 @@ class LearnedOptimizer(OptimizerOnRanks):
         ArgumentError: `rule` is no such rule, or a setting is unknown or out of range; in `build`,
             the rule's parameters are for other weights, what it remembers of them does not fit in
             memory, or there is a `tf.distribute` strategy.
+        DivergedError: in training, see above.
     """
 
     def __init__(
@@ -80,14 +87,14 @@ class LearnedOptimizer(OptimizerOnRanks):
         # As an attribute of its own, Keras would wrap the lists of the nest.
         structure = tf.nest.map_structure(lambda _: None, start)
         self._nest = functools.partial(tf.nest.pack_sequence_as, structure)
+        self._guard = Guard()
         super().build(variables)
 
     def _start(self, variables):
         """Makes the variables of the state, unless they would not fit; returns their nest."""
 
         def first():
-            seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
-            return self.rule.initial_state(self._parameters(), self._cast(variables), seed)
+            return self._first_state(variables)
 
         # A graph that never runs tells the shapes.
         graph = tf.function(first, autograph=False).get_concrete_function()
@@ -107,6 +114,10 @@ class LearnedOptimizer(OptimizerOnRanks):
         except tf.errors.ResourceExhaustedError as error:  # a GPU does not tell what it has left
             raise self._too_large(variables, size, "the device has no room for it") from error
         return start
+
+    def _first_state(self, variables):
+        seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
+        return self.rule.initial_state(self._parameters(), self._cast(variables), seed)
 
     def _too_large(self, variables, size, what_there_is):
         count = sum(math.prod(variable.shape) for variable in variables)
@@ -148,6 +159,26 @@ class LearnedOptimizer(OptimizerOnRanks):
             for gradient, variable in zip(grads, given, strict=True)
         ]
         super().apply(dense, given)
+        self._guard.watch(self._check)
+
+    def _check(self):
+        """Raises if a step was left out, once; training can then go on."""
+        error = self._guard.error(self)
+        if error is not None:
+            self._begin_anew()
+            self._guard.clear()
+            raise error
+
+    def _begin_anew(self):
+        start = self._first_state(self._trainable_variables)
+        for variable, value in zip(self._state, tf.nest.flatten(start), strict=True):
+            variable.assign(value)
+
+    def finalize_variable_values(self, var_list):
+        """What `fit` calls when it ends."""
+        if self.built:
+            self._check()
+        super().finalize_variable_values(var_list)
 
     # Keras has this step apart for optimizers that treat all weights together; before it come
     # accumulation, clipping and weight decay, after it moving averages and constraints.
@@ -167,8 +198,14 @@ class LearnedOptimizer(OptimizerOnRanks):
             moved = held_values(held, weights, moved)
             after = self.rule.hold(held, before, after)
         [rate] = self._cast([learning_rate])
-        for place, variable in zip(places, trainable_variables, strict=True):
-            self.assign(variable, weights[place] + rate * (moved[place] - weights[place]))
+        new = [
+            tf.cast(weights[place] + rate * (moved[place] - weights[place]), variable.dtype)
+            for place, variable in zip(places, trainable_variables, strict=True)
+        ]
+        taken = self._guard.taken(self.iterations, weights, gradients, new)
+        for variable, value in zip(trainable_variables, new, strict=True):
+            self.assign(variable, tf.where(taken, value, tf.convert_to_tensor(variable)))
+        # Many times as large as the weights, it is not kept but made anew if no step was taken.
         for variable, value in zip(self._state, tf.nest.flatten(after), strict=True):
             self.assign(variable, value)
 
@@ -179,6 +216,13 @@ class LearnedOptimizer(OptimizerOnRanks):
         return tf.broadcast_to(
             tf.reduce_all(gradient == 0, axis=others, keepdims=True), gradient.shape
         )
+
+    def save_own_variables(self, store):
+        error = self._guard.error(self) if self.built else None
+        if error is not None:
+            warnings.warn(str(error), stacklevel=2)
+            self._begin_anew()
+        super().save_own_variables(store)
 
     def load_own_variables(self, store):
         # Keras compares how many there are; here the weights change their shapes instead.
