@@ -21,7 +21,11 @@ setup(
     python_requires=">=3.11,<3.14",
     # tfmeta/tools and tfmeta/flags are links to the folders of those names beside tfmeta/.
     packages=find_packages(include=["tfmeta", "tfmeta.*"]),
-    package_data={"tfmeta": ["py.typed"], "tfmeta.flags": ["*.flags"]},
+    package_data={
+        "tfmeta": ["py.typed"],
+        "tfmeta.flags": ["*.flags"],
+        "tfmeta.keras_optimizer": ["trained/*.npz"],
+    },
     install_requires=[
         "tensorflow>=2.21,<3",
         "keras>=3.15",

@@ -22,6 +22,8 @@ and predicts the meta-step of omniglot_5w1s on up to 1000 ranks.
 adapt is a call of `adapt` on 25 examples, of 5 inner steps, by a dense and by a convolutional
 network: the first, later ones that fill a model made before, and later ones that make a new one.
 
+optimizer_steps is a step of each optimizer that tfmeta ships, on 100 000 weights, beside Adam's.
+
 loading reads 10 000 and 100 000 photos that it writes: seconds and peak memory, of decoding into
 memory, into --cache_dir's file, and of that file again; then MAML's step on either, in turns.
 
@@ -41,7 +43,7 @@ from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.load import load_image_classes
 from tfmeta.tools import program
 from tfmeta.tools.benchmarks.against_itself import hierarchical_rnn, two_ranks
-from tfmeta.tools.benchmarks.against_rivals import compare
+from tfmeta.tools.benchmarks.against_rivals import as_optimizers_are_trained, compare
 from tfmeta.tools.benchmarks.collectives import collectives
 from tfmeta.tools.benchmarks.comparisons import COMPARISONS
 from tfmeta.tools.benchmarks.loading import loading
@@ -51,7 +53,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_enum(
     "workload",
     "omniglot_5w1s",
-    [*COMPARISONS, "ranks", "hierarchical_rnn", "collectives", "adapt", "loading"],
+    [
+        *(*COMPARISONS, "ranks", "hierarchical_rnn", "collectives", "adapt", "loading"),
+        "optimizer_steps",
+    ],
     "What to measure.",
 )
 flags.DEFINE_string(
@@ -79,6 +84,11 @@ def _measured(folder: Path) -> dict[str, Any]:
         from tfmeta.tools.benchmarks.adapting import adapting
 
         return adapting(**turns)
+    if FLAGS.workload == "optimizer_steps":
+        as_optimizers_are_trained()
+        from tfmeta.tools.benchmarks.optimizer_steps import optimizer_steps
+
+        return optimizer_steps(**turns)
     if FLAGS.workload == "loading":
         return loading(folder, **turns)
     if FLAGS.workload == "hierarchical_rnn":

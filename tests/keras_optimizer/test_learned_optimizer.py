@@ -1,5 +1,6 @@
 """Update rules as Keras optimizers, from Python and from the folder of a run."""
 
+import functools
 import json
 
 import keras
@@ -10,6 +11,7 @@ from keras import layers
 
 import tfmeta
 from tfmeta import random_numbers, updates
+from tfmeta.keras_optimizer import shipped
 from tfmeta.training.checkpoints import Checkpoints
 
 RATE = 0.0625
@@ -19,7 +21,10 @@ RULES = {
     "hierarchical lstm": lambda: updates.HierarchicalRNN("lstm", (3, 4, 5)),
     "meta-sgd": lambda: updates.MetaSGD(RATE),
     "adam": lambda: updates.Adam(RATE),
+    **{f"shipped {name}": functools.partial(shipped.load, name) for name in shipped.names()},
 }
+SHIPPED = [name for name in RULES if name.startswith("shipped")]
+SHIPPED_SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED]
 # It differs from the one with GRU cells in its cells alone, which have tests of their own.
 HIERARCHICAL_LSTM = pytest.param("hierarchical lstm", marks=pytest.mark.slow)
 EACH_RULE = [HIERARCHICAL_LSTM if name == "hierarchical lstm" else name for name in RULES]
@@ -125,6 +130,7 @@ def test_by_itself_the_rule_sets_its_rate(settings):
         pytest.param("hierarchical gru", marks=pytest.mark.slow),
         HIERARCHICAL_LSTM,
         "meta-sgd",
+        *SHIPPED_SLOWLY,
     ],
 )
 def test_fit_does_the_steps_of_the_rule(name):
@@ -136,7 +142,7 @@ def test_fit_does_the_steps_of_the_rule(name):
     assert len(model.trainable_variables) == 4
 
 
-@pytest.mark.parametrize("name", ["lstm", HIERARCHICAL_LSTM, "meta-sgd"])
+@pytest.mark.parametrize("name", ["lstm", HIERARCHICAL_LSTM, "meta-sgd", *SHIPPED_SLOWLY])
 def test_a_saved_model_goes_on_as_if_it_had_never_stopped(name, tmp_path):
     model = network()
     train(model, tfmeta.LearnedOptimizer(RULES[name](), seed=3, use_ema=True), epochs=1)
@@ -211,17 +217,20 @@ def test_float64_is_kept(name):
     assert_same(weights, variables, rtol=1e-12)
 
 
-@pytest.fixture(params=["mixed_float16", "float64"])
+@pytest.fixture(
+    params=["mixed_float16", "float64", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def policy(request):
     keras.config.set_dtype_policy(request.param)
     yield
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.parametrize("name", ["adam", *SHIPPED_SLOWLY])
 @pytest.mark.usefixtures("policy")
-def test_every_precision_trains_and_saves(tmp_path):
+def test_every_precision_trains_and_saves(name, tmp_path):
     model = network()
-    loss = train(model, tfmeta.LearnedOptimizer(RULES["adam"]()))
+    loss = train(model, tfmeta.LearnedOptimizer(RULES[name]()))
     assert loss[-1] < loss[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

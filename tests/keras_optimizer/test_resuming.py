@@ -8,6 +8,7 @@ import pytest
 
 import tfmeta
 from tfmeta import updates
+from tfmeta.keras_optimizer import shipped
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.integers(0, 6, size=(8, 4, 2))
@@ -32,6 +33,7 @@ ALL = {
     "weight_decay": 0.1,
 }
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+each_shipped_rule = pytest.mark.parametrize("rule", shipped.names())
 
 
 @pytest.fixture
@@ -65,9 +67,9 @@ def everything(model):
     return {v.path: keras.ops.convert_to_numpy(v) for v in variables}
 
 
-def assert_resumes(tmp_path, settings, stop):
+def assert_resumes(tmp_path, settings, stop, rule=None):
     model = network()
-    rule = updates.CoordinatewiseLSTM(units=3, output_scale=0.5)
+    rule = rule or updates.CoordinatewiseLSTM(units=3, output_scale=0.5)
     model.compile(optimizer=tfmeta.LearnedOptimizer(rule, **settings), loss="mse")
     train(model, 0, stop)
     model.save(tmp_path / "model.keras")
@@ -103,6 +105,21 @@ def test_with_all_settings_at_once(tmp_path, stop):
 @pytest.mark.usefixtures("policy")
 def test_with_each_setting_by_itself(tmp_path, name):
     assert_resumes(tmp_path, SETTINGS[name], 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES, indirect=True)
+@each_shipped_rule
+@pytest.mark.usefixtures("policy")
+def test_shipped_rules_with_all_settings_at_once(tmp_path, rule):
+    assert_resumes(tmp_path, ALL, 3, shipped.load(rule))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETTINGS)
+@each_shipped_rule
+def test_shipped_rules_with_each_setting_by_itself(tmp_path, rule, name):
+    assert_resumes(tmp_path, SETTINGS[name], 3, shipped.load(rule))
 
 
 @pytest.mark.slow

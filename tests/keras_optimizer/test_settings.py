@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tfmeta
 from tfmeta import updates
+from tfmeta.keras_optimizer import shipped
 from tfmeta.training.checkpoints import Checkpoints
 
 SETTINGS = {
@@ -22,8 +23,14 @@ SETTINGS = {
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.9)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture(
+    scope="module",
+    params=["run", *(pytest.param(name, marks=pytest.mark.slow) for name in shipped.names())],
+)
+def run(request, tmp_path_factory):
+    """The folder of a run, or the name of a shipped rule."""
+    if request.param != "run":
+        return request.param
     folder = tmp_path_factory.mktemp("run")
     learner = tfmeta.OptimizerLearner(updates.CoordinatewiseLSTM(units=3, output_scale=0.5))
     learner.compile("adam")

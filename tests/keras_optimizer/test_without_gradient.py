@@ -1,5 +1,7 @@
 """Weights and rows of embeddings that a batch does not concern neither move nor age."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,12 +9,14 @@ import tensorflow as tf
 
 import tfmeta
 from tfmeta import updates
+from tfmeta.keras_optimizer import shipped
 
 RULES = {
     "lstm": lambda: updates.CoordinatewiseLSTM(units=3, output_scale=5.0),
     "hierarchical": lambda: updates.HierarchicalRNN("gru", (3, 4, 5)),
     "adam": lambda: updates.Adam(0.1),
     "momentum": lambda: updates.Momentum(0.1),
+    **{f"shipped {name}": functools.partial(shipped.load, name) for name in shipped.names()},
 }
 SETTINGS = {
     "norm": {"clipnorm": 0.1},
@@ -71,7 +75,17 @@ def assert_others_are_kept(model, optimizer):
     assert any(np.all(now[name][LOOKED_UP] != remembered[name][LOOKED_UP]) for name in now)
 
 
-@pytest.mark.parametrize("name", ["lstm", pytest.param("hierarchical", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in RULES
+            if name.startswith(("hierarchical", "shipped"))
+        ),
+    ],
+)
 def test_rows_that_were_not_looked_up_are_kept(name):
     optimizer = tfmeta.LearnedOptimizer(RULES[name]())
     assert_others_are_kept(network(optimizer), optimizer)
