@@ -86,6 +86,19 @@ def refusals():
             yield str(error)
 
 
+def divergence():
+    """What a rank is told after the data of rank 1 were damaged, and how far its weights moved."""
+    model = train(compiled(wrapped(name="mine")), 0, 2)
+    before = flat(model.weights)
+    x, y = np.zeros([4, 2]), np.full([4, 1], np.nan if hvd.rank() == 1 else 0.0)
+    model.train_on_batch(x, y)
+    try:
+        model.train_on_batch(x, y)
+    except tfmeta.DivergedError as error:
+        return str(error), flat(model.weights) - before
+    raise AssertionError("training went on")
+
+
 def gone_on(path):
     """Saved on rank 0 after some steps, loaded on all, wrapped again, and trained further."""
     model = train(compiled(wrapped(**SETTINGS)), 0, 3)
@@ -109,7 +122,10 @@ def main(path):
     together = train(compiled(wrapped()), 0, STEPS)
     alone = train(compiled(tfmeta.LearnedOptimizer(rule())), 0, STEPS, whole=True)
     resumed, said = gone_on(path.with_name("model.keras"))
+    sentence, moved = divergence()
     results = {
+        "sentence": np.array(sentence),
+        "moved": moved,
         "together": flat(together.weights),
         "alone": flat(alone.weights),
         "last row": together.get_weights()[0][7] - network().get_weights()[0][7],

@@ -45,6 +45,12 @@ def test_what_would_train_ranks_apart_is_refused(results):
         assert scaling.startswith("optimizer=LossScaleOptimizer: one rank could leave a step out")
 
 
+def test_damaged_data_of_one_rank_stop_all_at_the_weights_before_them(results):
+    for sentence in results["sentence"]:
+        assert sentence.startswith("mine left out step 3: gradients are not finite, though")
+    np.testing.assert_array_equal(results["moved"], 0)
+
+
 @pytest.mark.filterwarnings("error::UserWarning:tfmeta")
 def test_alone_the_saved_model_loads_without_horovod(results):
     model = keras.models.load_model(results["path"] / "model.keras")
