@@ -39,7 +39,15 @@ def assert_refused(result, *parts):
         ("--output_scale", "0"),
         ("--outer_clip", "-1"),
         ("--target_accuracy", "nan"),
+        ("--estimator", "guess"),
+        ("--noise_pairs", "0"),
+        ("--problem_clip", "-1.0"),
+        ("--outer_warmup", "-1"),
+        ("--outer_average", "1.0"),
         # These are found out when TensorFlow has been loaded.
+        ("--noise", "0.1"),
+        ("--floor", "0.1"),
+        ("--outer_warmup", "100000"),
         ("--unroll", "30"),
         ("--problem", "cubic"),
         pytest.param("--validation_problem", "cubic", marks=pytest.mark.slow),
@@ -49,6 +57,17 @@ def assert_refused(result, *parts):
 def test_value(forked, tmp_path, flag, value):
     assert_refused(forked(TRAIN, f"{flag}={value}", cwd=tmp_path), f"{flag}={value}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rates", ["1e-3", "1e-1,1e-3", "low,high", "0,1"])
+def test_first_rates(forked, tmp_path, rates):
+    result = forked(TRAIN, "--update_rule=hierarchical_rnn", f"--first_rates={rates}", cwd=tmp_path)
+    assert_refused(result, "--first_rates=", "two")
+
+
+def test_two_bounds_of_the_meta_gradient(forked, tmp_path):
+    result = forked(TRAIN, "--outer_clip=1", "--outer_clip_norm=2", cwd=tmp_path)
+    assert_refused(result, "--outer_clip_norm=2.0", "--outer_clip is given too")
 
 
 def test_xla_with_unrolls_of_random_length(forked, tmp_path):
