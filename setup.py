@@ -60,6 +60,7 @@ setup(
             "tfmeta-evaluate=tfmeta.tools.evaluate:run",
             "tfmeta-train-optimizer=tfmeta.tools.train_optimizer:run",
             "tfmeta-evaluate-optimizer=tfmeta.tools.evaluate_optimizer:run",
+            "tfmeta-compare-on-keras=tfmeta.tools.compare_on_keras:run",
             "tfmeta-benchmark=tfmeta.tools.benchmark:run",
             "tfmeta-benchmark-clusters=tfmeta.tools.benchmark_clusters:run",
             "tfmeta-build-horovod=tfmeta.tools.build_horovod:run",

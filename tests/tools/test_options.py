@@ -63,6 +63,7 @@ PROGRAMS = {
     "evaluate": ["--part=train|validation|test|all", "--episodes=N", "--output_dir=TEXT"],
     "train_optimizer": ["--problem=A,B,...", "--steps=N", "--[no]stacked"],
     "evaluate_optimizer": ["--tuning_problems=N", "--data_dir=TEXT"],
+    "compare_on_keras": ["--optimizers=A,B,...", "--images=TEXT"],
     "benchmark": ["--workload=NAME", "--rival_python=TEXT"],
     "benchmark_clusters": ["--limit=X", "--measures=A,B,..."],
     "draw_results": ["--results=TEXT"],

@@ -1,0 +1,55 @@
+"""Learned optimizers on Keras models, from end to end."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+COMPARE = TOOLS / "compare_on_keras.py"
+
+
+def assert_refused(result, *parts):
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.mark.slow
+def test_table_and_results(forked, small_problems, characters, tmp_path):
+    folder = tmp_path / "lstm"
+    trained = forked(TOOLS / "train_optimizer.py", *small_problems, f"--output_dir={folder}")
+    assert trained.returncode == 0, trained.stderr
+    images = characters.removeprefix("npz:")
+    flags = ["--models=regression,image_convolutional", "--seeds=2", "--epochs=1"]
+    result = forked(COMPARE, f"--optimizers={folder}", f"--images={images}", *flags)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    *table, line = result.stdout.strip().splitlines()
+    models = json.loads(line)["models"]
+    assert list(models) == ["regression", "image_convolutional"]
+    for optimizers in models.values():
+        assert list(optimizers) == [str(folder), "adam", "tuned_adam"]
+        assert optimizers[str(folder)]["against_tuned_adam"]["paired_problems"] == 2
+    assert "held_out_accuracy" in models["image_convolutional"]["adam"]
+    assert len(table) == 2 + 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        ([], ["--optimizers=None"]),
+        (["--optimizers=nowhere", "--models=digits"], ["--optimizers=nowhere"]),
+        (["--optimizers=a", "--models=digit"], ["--models=digit", "digits"]),
+        (
+            ["--optimizers=a", "--models=image_perceptron"],
+            ["--models=image_perceptron", "--images"],
+        ),
+        (["--optimizers=a", "--images=b.npz"], ["--images=b.npz", "there is no such file"]),
+        (["--optimizers=a", "--seeds=1"], ["--seeds=1"]),
+    ],
+)
+def test_bad_input(forked, tmp_path, flags, parts):
+    assert_refused(forked(COMPARE, *flags, cwd=tmp_path), *parts)

@@ -1,0 +1,111 @@
+"""Learned optimizers beside Adam on Keras models, over several seeds."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfmeta.data.image_classes import ImageClasses
+from tfmeta.evaluation.comparison import paired
+from tfmeta.evaluation.keras_models import KerasTask
+from tfmeta.evaluation.statistics import interval95
+from tfmeta.evaluation.tuning import log10_loss
+
+# Adam's rates to choose from; 0.001 is the default.
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+ADAM, TUNED_ADAM = "adam", "tuned_adam"
+
+
+def compare_on_keras(
+    task: KerasTask,
+    learned: Mapping[str, Callable[[], keras.optimizers.Optimizer]],
+    seeds: range,
+    images: ImageClasses | None = None,
+    epochs: int | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Trains a model by learned optimizers, by Adam at its default rate, and by tuned Adam.
+
+    Each seed divides the data, starts the model and orders the batches alike for all optimizers.
+    Adam is tuned by its training loss on a seed of its own, the one after the last.
+
+    Args:
+        task: the model and its data.
+        learned: what makes the learned optimizers, by name.
+        seeds: of the trainings.
+        images: for a task that needs them.
+        epochs: by default those of the task.
+
+    Returns:
+        By name of the optimizer: the means of what `KerasTask.train` returns, each with its 95 %
+        interval (`loss_ci95` and so on), None if a training diverged; `diverged`, how many did; of
+        tuned Adam its `learning_rate`; and of learned optimizers, `against_adam` and
+        `against_tuned_adam`: the differences in log10 of the training loss, seed by seed, in the
+        keys of `comparison.paired`.
+    """
+
+    def adam(rate: float):
+        return lambda: keras.optimizers.Adam(rate)
+
+    def trained(make, seed):
+        return task.train(task.data(seed, images), make(), seed, epochs)
+
+    losses = {rate: trained(adam(rate), seeds.stop)["loss"] for rate in RATES}
+    tuned = min(losses, key=lambda rate: losses[rate])
+    optimizers = {**learned, ADAM: keras.optimizers.Adam, TUNED_ADAM: adam(tuned)}
+    runs = {name: [trained(make, seed) for seed in seeds] for name, make in optimizers.items()}
+    results = {name: _means(run) for name, run in runs.items()}
+    results[TUNED_ADAM]["learning_rate"] = tuned
+    logs = {name: log10_loss(np.array([one["loss"] for one in run])) for name, run in runs.items()}
+    for name in learned:
+        for rival in (ADAM, TUNED_ADAM):
+            finite = np.isfinite(logs[rival])
+            results[name][f"against_{rival}"] = paired(logs[name][finite] - logs[rival][finite])
+    return results
+
+
+TABLE_HEAD = (
+    "| model | optimizer | training loss | held-out loss | held-out accuracy (%) | "
+    "against Adam, tuned Adam |\n|---|---|---|---|---|---|"
+)
+
+
+def rows(model: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The results of a model as rows of a table in Markdown, below `TABLE_HEAD`."""
+    lines = []
+    for name, measures in results.items():
+        verdicts = [
+            measures[f"against_{rival}"]["verdict"]
+            for rival in (ADAM, TUNED_ADAM)
+            if f"against_{rival}" in measures
+        ]
+        rate = f" at {measures['learning_rate']:g}" if "learning_rate" in measures else ""
+        cells = [
+            model,
+            name + rate,
+            _cell(measures, "loss", 4),
+            _cell(measures, "held_out_loss", 4),
+            _cell(measures, "held_out_accuracy", 1),
+            ", ".join(verdicts),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(measures: Mapping[str, Any], name: str, digits: int) -> str:
+    if name not in measures:
+        return ""
+    if measures[name] is None:
+        return "diverged"
+    return f"{measures[name]:.{digits}f} ± {measures[f'{name}_ci95']:.{digits}f}"
+
+
+def _means(run: list[dict[str, float]]) -> dict[str, Any]:
+    means: dict[str, Any] = {}
+    for name in run[0]:
+        values = np.array([one[name] for one in run])
+        finite = bool(np.isfinite(values).all())
+        means[name] = float(values.mean()) if finite else None
+        means[f"{name}_ci95"] = float(interval95(values)) if finite else None
+    means["diverged"] = int(sum(not np.isfinite(one["loss"]) for one in run))
+    return means
