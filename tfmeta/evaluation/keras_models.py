@@ -106,14 +106,14 @@ def _divided(x: np.ndarray, y: np.ndarray, seed: int) -> Data:
 def _digits(seed: int, images: ImageClasses | None) -> Data:
     """1797 scanned digits of 8x8 pixels, which come with scikit-learn."""
     x, y = datasets.load_digits(return_X_y=True)
-    return _divided(np.float32(x / 16.0), y, seed)
+    return _divided((x / 16.0).astype(np.float32), y, seed)
 
 
 def _diabetes(seed: int, images: ImageClasses | None) -> Data:
     """442 patients with 10 measures each, which come with scikit-learn; all standardized."""
     x, y = datasets.load_diabetes(return_X_y=True)
     x, y = ((part - part.mean(0)) / part.std(0) for part in (x, y[:, None]))
-    return _divided(np.float32(x), np.float32(y), seed)
+    return _divided(x.astype(np.float32), y.astype(np.float32), seed)
 
 
 def _drawings(seed: int, images: ImageClasses | None) -> Data:
@@ -121,7 +121,7 @@ def _drawings(seed: int, images: ImageClasses | None) -> Data:
     assert images is not None
     starts, counts = images.starts[:CLASSES], images.counts[:CLASSES]
     parts = [images.stored[start : start + n] for start, n in zip(starts, counts, strict=True)]
-    x = np.float32(np.concatenate(parts) / 255.0)
+    x = (np.concatenate(parts) / 255.0).astype(np.float32)
     return _divided(x, np.repeat(np.arange(len(counts)), counts), seed)
 
 
