@@ -78,8 +78,9 @@ def _load_for_keras() -> None:
     _loaded = True
     for name in _PUBLIC:
         __getattr__(name)
-    # Members that have no public name are saved, and so loaded, all the same.
+    # Classes that have no public name are saved, and so loaded, all the same.
     from tfmeta.registry import LEARNERS, RULES, STARTS
+    from tfmeta.training import rates  # noqa: F401
 
     for registry in (LEARNERS, RULES, STARTS):
         list(registry.values())
