@@ -1,5 +1,6 @@
 """The committed flagfiles are what trained the rules that tfmeta ships."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,25 +9,33 @@ from tfmeta.keras_optimizer import shipped
 
 FLAGS = Path(__file__).parents[2] / "flags"
 
-# Prints the flags as a run writes them down.
+# Tells the flags in which a run differs from the flags given. A flag that there was not yet when the
+# run was made is at its default.
 PROGRAM = """
+import json
 from tfmeta.tools import program, train_optimizer
 from tfmeta.tools.options import runs
-program.start(lambda: print(*runs.lines(train_optimizer._NAMES), sep="\\n"))
+
+def main():
+    given, run = runs.values(runs.lines(train_optimizer._NAMES)), runs.values({lines})
+    for name in given.keys() - run.keys():
+        run[name] = train_optimizer.FLAGS[name].default
+    both = {{name: (run.get(name), given.get(name)) for name in given.keys() | run.keys()}}
+    print(json.dumps({{name: values for name, values in both.items() if values[0] != values[1]}}))
+
+program.start(main)
 """
 
 
 @pytest.mark.parametrize("name", shipped.names())
 def test_the_flagfile_of_its_name_made_it(forked, tmp_path, name):
     path = tmp_path / "program.py"
-    path.write_text(PROGRAM)
+    path.write_text(PROGRAM.format(lines=shipped.flags_of(name)))
     told = forked(path, f"--flagfile={name}")
     assert told.returncode == 0, told.stderr
-    expected, of_run = set(told.stdout.split("\n")), set(shipped.flags_of(name))
-    assert of_run <= expected
-    # Flags that there were not yet have their defaults in the file.
-    given = {line.partition("=")[0] for line in (FLAGS / f"{name}.flags").read_text().split("\n")}
-    assert not given & {line.partition("=")[0] for line in expected - of_run if line}
+    assert json.loads(told.stdout) == {}
+    other = forked(path, f"--flagfile={name}", "--seed=1", "--steps=7")
+    assert json.loads(other.stdout).keys() == {"seed", "steps"}
 
 
 @pytest.mark.parametrize("name", shipped.names())
