@@ -9,8 +9,8 @@ from tfmeta.keras_optimizer import shipped
 
 FLAGS = Path(__file__).parents[2] / "flags"
 
-# Tells the flags in which a run differs from the flags given. A flag that there was not yet when the
-# run was made is at its default.
+# Tells the flags in which a run differs from the flags given. A flag that there was not yet when
+# the run was made is at its default.
 PROGRAM = """
 import json
 from tfmeta.tools import program, train_optimizer
