@@ -72,7 +72,6 @@ def main() -> None:
     tuned = TunedNumbers(Path(FLAGS.rivals or folder.path / "rivals.json"))
     rule = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best).rule
     families = list(zip(problems.families("train"), problems.families("test"), strict=True))
-    program.keep(f"the numbers tuned so far are in {tuned.path}")
     started = time.monotonic()
     comparisons = {steps: _compared(rule, families, steps, tuned) for steps in FLAGS.problem_steps}
     if distributed.is_main():
@@ -104,6 +103,7 @@ def _compared(rule, families, steps, tuned):
             settings,
             lambda training=training: tune(training, steps, FLAGS.tuning_problems, FLAGS.trials),
         )
+        program.keep(f"the numbers tuned so far are in {tuned.path}")
         comparisons.append(compare(rule, test, steps, FLAGS.test_problems, found))
         say(comparisons[-1].sentence())
     for sentence in sentences_of_types(comparisons):
