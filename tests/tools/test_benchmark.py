@@ -188,3 +188,15 @@ def test_loading_is_measured_in_memory_and_from_a_file(tmp_path):
     assert measured["array_mb"] == pytest.approx(500 * 84 * 84 * 3 / 2**20)
     assert measured["peak_mb"]["cached"] < measured["array_mb"]
     assert measured["ratios"]["in_memory"] > 0
+
+
+@pytest.mark.slow
+def test_steps_of_shipped_optimizers_are_measured_beside_adam_s():
+    from tfmeta.tools.benchmarks.optimizer_steps import optimizer_steps
+
+    found = optimizer_steps(blocks=1, steps=1)
+    assert {name: one["numbers"] for name, one in found.items()} == {
+        "hierarchical_rnn": 24,
+        "lstm": 80,
+    }
+    assert all(one["times_adam"] > 1 and one["nanoseconds"] > 1 for one in found.values())
