@@ -166,6 +166,7 @@ def test_train_on_batch():
     model.train_on_batch(X[:8], Y[:8])
 
 
+@pytest.mark.slow
 def test_a_model_saved_in_between_says_so_and_is_whole(tmp_path):
     model = compiled(updates.CoordinatewiseLSTM(units=3))
     model.train_on_batch(DAMAGED[40:48], Y[40:48])

@@ -122,7 +122,7 @@ def test_they_load_from_an_installed_wheel_without_tools(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["hierarchical_rnn", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_a_model_that_a_shipped_rule_trains_learns(name):
     random = np.random.default_rng(0)
     x = random.normal(size=(256, 8)).astype(np.float32)
