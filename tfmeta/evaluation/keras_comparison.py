@@ -12,8 +12,8 @@ from tfmeta.evaluation.keras_models import KerasTask
 from tfmeta.evaluation.statistics import interval95
 from tfmeta.evaluation.tuning import log10_loss
 
-# Adam's rates to choose from; 0.001 is the default.
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+# Rates of Adam to choose from, the first the default.
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 ADAM, TUNED_ADAM = "adam", "tuned_adam"
 
 
