@@ -88,17 +88,20 @@ def main() -> None:
         unrolls.meta_loss(),
         first_order=FLAGS.first_order,
         vectorized=FLAGS.stacked,
-        in_graph=FLAGS.update_rule == "lstm",
+        in_graph=FLAGS.update_rule == "lstm" and not FLAGS.xla,  # XLA is better off with a loop
         xla=FLAGS.xla,
         estimator=unrolls.estimator(),
     )
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
     learner.compile(outer_loop.optimizer(updates))
-    if clusters.clustered():
-        clustered = _clustered(learner, families)
-        trainings = [clustered]
-    else:
-        clustered, trainings = None, one_for_each(learner, families, FLAGS.meta_batch)
+    try:
+        clustered = _clustered(learner, families) if clusters.clustered() else None
+        trainings = [clustered] if clustered else one_for_each(learner, families, FLAGS.meta_batch)
+    except ArgumentError as error:
+        flag = {"problems": "meta_batch", "groups": "cluster_groups"}.get(error.argument)
+        if flag is None:
+            raise
+        raise ArgumentError(flag, FLAGS[flag].value, error.problem) from None
     if launched_rank() == 0:
         folder.claim(FLAGS.resume)
     main_rank = distributed.is_main()
@@ -161,15 +164,10 @@ def _clustered(learner, families):
 
     clusters = _clusters(learner, families)
     problems = FLAGS.meta_batch // len(families)
-    try:
-        schedule = BalancedSchedule(clusters, problems, FLAGS.cluster_groups)
-        return CLUSTER_UPDATES[FLAGS.within_cluster](
-            learner, families, schedule, FLAGS.average_over, FLAGS.seed
-        )
-    except ArgumentError as error:
-        if error.argument == "groups":
-            raise ArgumentError("cluster_groups", FLAGS.cluster_groups, error.problem) from None
-        raise
+    schedule = BalancedSchedule(clusters, problems, FLAGS.cluster_groups)
+    return CLUSTER_UPDATES[FLAGS.within_cluster](
+        learner, families, schedule, FLAGS.average_over, FLAGS.seed
+    )
 
 
 def _clusters(learner, families):

@@ -201,6 +201,14 @@ def test_a_saved_learner_has_its_estimator(estimator, tmp_path):
         np.testing.assert_array_equal(result, expected)
 
 
+def test_copies_that_do_not_fit_in_memory_are_refused_before_they_are_made():
+    """A hundred million pairs of two weights and 160 numbers that the LSTM remembers of them."""
+    learner = OptimizerLearner(CoordinatewiseLSTM(), estimator=NoiseReuse(noise_pairs=10**8))
+    learner.compile(keras.optimizers.SGD(0.1))
+    with pytest.raises(ArgumentError, match=r"^problems=3: .*\d [GT]B.*available; give fewer"):
+        TruncatedTraining(learner, [Bowls()], EvenSchedule(3))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tfmeta import distributed, engine
 from tfmeta.checks import check_choice
+from tfmeta.environment import memory
+from tfmeta.errors import ArgumentError
 from tfmeta.learners.estimators import Carried
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.problems.base import ProblemFamily
@@ -49,7 +51,8 @@ class TruncatedTraining:
         seed: of what is drawn beside the problems.
 
     Raises:
-        ArgumentError: `average_over` is neither.
+        ArgumentError: `average_over` is neither; or the problems of a rank, their copies, and what
+            the rule remembers of them do not fit in memory.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class TruncatedTraining:
             *(tf.zeros_like(variable.value) for variable in learner.rule.trainable_variables),
         ]
         self._weigh()
+        self._check_memory()
 
     def set_clusters(self, clusters: Sequence[int]) -> None:
         """Puts the families into other clusters; every rank calls it.
@@ -158,11 +162,36 @@ class TruncatedTraining:
             after.append(problems)
         return self._move(total), after
 
+    def _check_memory(self) -> None:
+        """Refuses what would not fit, on all ranks alike, before any of it is made."""
+        mine = 2 * sum(self._size(part) for part in self.slices)  # before a step and after it
+        for needed, left in distributed.gather_objects((mine, memory.available())):
+            if needed > left:
+                raise ArgumentError(
+                    "problems",
+                    sum(load.tasks for load in self.schedule.loads),
+                    "those of a rank, with their copies and what the rule remembers, take "
+                    f"{memory.readable(needed)}, but {memory.readable(left)} of memory are "
+                    "available; give fewer, or an estimator of fewer copies.",
+                )
+
+    def _size(self, part: Slice) -> int:
+        """The bytes of a slice's problems and of where they stand."""
+        graph, address = self._beginning(part, 0)
+        specs = tf.nest.flatten(graph.get_concrete_function(*address).structured_outputs)
+        copies = max((spec.shape[0] or 0 for spec in specs), default=0) or part.tasks
+        return copies * sum(spec.dtype.size * math.prod(spec.shape[1:]) for spec in specs)
+
     # What runs in graphs. A graph is found by its key by whoever trains the learner, so it depends
     # on nothing else of this object.
 
     def _begin(self, part: Slice, step: int) -> Running:
         """The problems of a slice, before their first step."""
+        graph, address = self._beginning(part, step)
+        return self._timed(lambda: graph(*address), lambda made: made[1].first_loss, part)
+
+    def _beginning(self, part: Slice, step: int) -> tuple[Any, tuple[tf.Tensor, ...]]:
+        """The graph that makes the problems of a slice, and what it is given."""
         learner, family, count = self.learner, self.families[part.family], self._known_count(part)
 
         def begin(step, first, last):
@@ -173,8 +202,7 @@ class TruncatedTraining:
             return tasks, learner.start(family, tasks)
 
         graph = learner.graph(("begin", family, count), begin)
-        address = tf.constant(step), tf.constant(part.start), tf.constant(part.stop)
-        return self._timed(lambda: graph(*address), lambda made: made[1].first_loss, part)
+        return graph, (tf.constant(step), tf.constant(part.start), tf.constant(part.stop))
 
     def _unroll(
         self,
