@@ -120,7 +120,7 @@ def _speed(tables: Tables):
 
 def _clusters(tables: Tables):
     picture = drawing.figure("Clusters of optimization problems", 6.6)
-    forms, cells, tasks, accuracy = picture.subplots(2, 2).flat
+    forms, cells, tasks, quality = picture.subplots(2, 2).flat
 
     table = tables["cluster_forms"]
     triples = [
@@ -142,16 +142,28 @@ def _clusters(tables: Tables):
         axes.set_ylabel("times as fast", fontsize=SMALL)
     tasks.legend(frameon=False, fontsize=SMALL, loc="lower right")
 
-    table = tables["cluster_accuracy"]
-    for place, name in enumerate(table.names):
-        seconds = table.column("seed 0", [name]) + table.column("seed 1", [name])
-        seconds += table.column("seed 2", [name])
-        accuracy.plot(seconds, [place] * 3, "o", color=(GRAY, ORANGE, GREEN)[place], markersize=8)
-    _name_rows(accuracy, table.names)
-    accuracy.set_ylim(len(table.names) - 0.5, -0.5)
-    accuracy.set_xlim(0, 0.4)
-    accuracy.set_xlabel("seconds of training, seeds 0, 1 and 2", fontsize=SMALL)
-    drawing.head(accuracy, "The same forms, until an accuracy of 65 %")
+    table = tables["cluster_quality"]
+    for form, color in (("baseline", GRAY), ("compiled", ORANGE), ("all together", GREEN)):
+        rows = [name for name in table.names if name.startswith(f"{form}, ")]
+        seconds = [float(name.split()[-2]) for name in rows]
+        scores = table.column("softmax regression", rows)
+        quality.errorbar(
+            seconds,
+            scores,
+            table.column("softmax regression ±", rows),
+            fmt="o-",
+            color=color,
+            capsize=3,
+            label=form,
+        )
+    quality.axhline(0.0, color=INK, linewidth=1, linestyle=":")
+    quality.set_xscale("log")
+    quality.set_xticks(seconds, [f"{second:g}" for second in seconds])
+    quality.minorticks_off()
+    quality.set_xlabel("seconds of training", fontsize=SMALL)
+    quality.set_ylabel("log10 of the loss less the best's", fontsize=SMALL)
+    quality.legend(frameon=False, fontsize=SMALL)
+    drawing.head(quality, "Unseen softmax regressions, by form")
     return picture
 
 
