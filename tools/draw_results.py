@@ -156,6 +156,7 @@ def _clusters(tables: Tables):
             capsize=3,
             label=form,
         )
+    drawing.frame(quality, "")
     quality.axhline(0.0, color=INK, linewidth=1, linestyle=":")
     quality.set_xscale("log")
     quality.set_xticks(seconds, [f"{second:g}" for second in seconds])

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 PROGRAM = """
-import hashlib, os, sys, time
+import hashlib, os, signal, sys, time
+# What a shell starts in the background inherits that SIGINT is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tfmeta.environment import stopping
 
 def end(number, given_up):
