@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from refusals import assert_refused
 
 from tfmeta.learners import OptimizerLearner
 from tfmeta.training import checkpoints
@@ -12,14 +13,6 @@ from tfmeta.updates import HierarchicalRNN
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TRAIN = TOOLS / "train_optimizer.py"
-
-
-def assert_refused(result, *parts):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for part in parts:
-        assert part in result.stderr
 
 
 @pytest.mark.parametrize(

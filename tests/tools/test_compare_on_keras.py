@@ -4,17 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from refusals import assert_refused
 
 TOOLS = Path(__file__).parents[2] / "tools"
 COMPARE = TOOLS / "compare_on_keras.py"
-
-
-def assert_refused(result, *parts):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for part in parts:
-        assert part in result.stderr
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from refusals import assert_refused
 
 from tfmeta.evaluation.hand_designed import HAND_DESIGNED
 
@@ -81,14 +82,6 @@ def test_two_ranks_find_what_one_finds(horovodrun, folder):
         other = families[1]["quadratic_10"][name]
         assert other["final_loss"] == pytest.approx(measures["final_loss"], rel=1e-4)
         assert other.get("numbers") == measures.get("numbers")
-
-
-def assert_refused(result, *parts):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for part in parts:
-        assert part in result.stderr
 
 
 def test_damaged_file_of_rivals(forked, folder, tmp_path):

@@ -2,6 +2,7 @@
 
 from tfmeta.engine import second_derivatives
 from tfmeta.engine.gradients import TaskGradient, TaskResult, gradients_of, sum_of_gradients
+from tfmeta.engine.kept_values import kept_values
 from tfmeta.engine.tasks import Tasks, count_of, for_each, of_count, repeated, vectorize
 from tfmeta.engine.xla import compiled, recomputed
 
@@ -13,6 +14,7 @@ __all__ = [
     "count_of",
     "for_each",
     "gradients_of",
+    "kept_values",
     "of_count",
     "recomputed",
     "repeated",

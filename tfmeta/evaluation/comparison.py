@@ -77,14 +77,14 @@ class Comparison:
         losses = run.losses[:, -1]
         finite = np.isfinite(losses)
         ends = {
-            **_mean("final_loss", losses, "ci95"),
+            **mean_and_width("final_loss", losses, "ci95"),
             "median": float(np.median(losses)) if finite.all() else None,
-            **_mean("mean_log10", log10_loss(losses), "mean_log10_ci95"),
+            **mean_and_width("mean_log10", log10_loss(losses), "mean_log10_ci95"),
             "diverged": int(np.sum(~finite)),
         }
         if self.metric:
-            ends |= _mean("held_out_loss", run.held_out[:, -1], "held_out_loss_ci95")
-            ends |= _mean(self.metric, 100 * run.scores[:, -1], f"{self.metric}_ci95")
+            ends |= mean_and_width("held_out_loss", run.held_out[:, -1], "held_out_loss_ci95")
+            ends |= mean_and_width(self.metric, 100 * run.scores[:, -1], f"{self.metric}_ci95")
         return ends
 
 
@@ -107,7 +107,7 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
         below zero, `"loss"` if it lies above or the learned rule diverged on a problem, else
         `"neither"`.
     """
-    found = _mean("paired_log10", differences, "paired_ci95")
+    found = mean_and_width("paired_log10", differences, "paired_ci95")
     mean, width = found.values()
     if mean is None or width is None:
         verdict = "loss" if len(differences) else "neither"
@@ -132,7 +132,8 @@ def _by_type(comparisons: Iterable[Comparison]) -> dict[str, np.ndarray]:
     return {kind: np.concatenate(values) for kind, values in differences.items()}
 
 
-def _mean(name: str, values: np.ndarray, width: str) -> dict[str, float | None]:
+def mean_and_width(name: str, values: np.ndarray, width: str) -> dict[str, float | None]:
+    """A mean and half the width of its 95 % interval, by their names; None if any is not finite."""
     if not len(values) or not np.isfinite(values).all():
         return {name: None, width: None}
     return {name: float(values.mean()), width: float(interval95(values))}
@@ -158,11 +159,7 @@ def compare(
     every = max(1, steps // _POINTS)
     learned = LossCurves(rule, problems, steps, every)
     rivals = Rivals(problems, steps, count, every)
-    numbers = {
-        name: {argument: np.array([number]) for argument, number in found.numbers.items()}
-        for name, found in tuned.items()
-    }
     runs = {"learned": learned(count)}
-    for name, [measures] in rivals(numbers).items():
+    for name, measures in rivals.once({n: found.numbers for n, found in tuned.items()}).items():
         runs[name] = Curves(learned.steps, *np.moveaxis(measures, -1, 0))
     return Comparison(problems.name, problems.type, problems.metric, runs, tuned)

@@ -124,6 +124,21 @@ class Rivals:
                 found[name] = measures[first:last]
         return {name: found[name] for name in numbers}
 
+    def once(self, numbers: Mapping[str, Mapping[str, float]]) -> dict[str, np.ndarray]:
+        """Trains every problem with one choice of numbers for each optimizer.
+
+        Args:
+            numbers: by argument, by name of the optimizer.
+
+        Returns:
+            By name, what `Trials` returns of its one trial: float64 `[problems, times, 3]`.
+        """
+        single = {
+            name: {argument: np.array([number]) for argument, number in chosen.items()}
+            for name, chosen in numbers.items()
+        }
+        return {name: measures[0] for name, measures in self(single).items()}
+
     def _of_kind(self, kind: type[GradientRule], table: dict[str, np.ndarray]) -> np.ndarray:
         if kind not in self._trials:
             arguments = [name for name in table if name != COSINE]

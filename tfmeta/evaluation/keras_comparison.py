@@ -7,9 +7,8 @@ import keras
 import numpy as np
 
 from tfmeta.data.image_classes import ImageClasses
-from tfmeta.evaluation.comparison import paired
+from tfmeta.evaluation.comparison import mean_and_width, paired
 from tfmeta.evaluation.keras_models import KerasTask
-from tfmeta.evaluation.statistics import interval95
 from tfmeta.evaluation.tuning import log10_loss
 
 # Rates of Adam to choose from, the first the default.
@@ -47,8 +46,10 @@ def compare_on_keras(
     def adam(rate: float):
         return lambda: keras.optimizers.Adam(rate)
 
+    data = {seed: task.data(seed, images) for seed in (*seeds, seeds.stop)}
+
     def trained(make, seed):
-        return task.train(task.data(seed, images), make(), seed, epochs)
+        return task.train(data[seed], make(), seed, epochs)
 
     losses = {rate: trained(adam(rate), seeds.stop)["loss"] for rate in RATES}
     tuned = min(losses, key=lambda rate: losses[rate])
@@ -104,8 +105,6 @@ def _means(run: list[dict[str, float]]) -> dict[str, Any]:
     means: dict[str, Any] = {}
     for name in run[0]:
         values = np.array([one[name] for one in run])
-        finite = bool(np.isfinite(values).all())
-        means[name] = float(values.mean()) if finite else None
-        means[f"{name}_ci95"] = float(interval95(values)) if finite else None
+        means |= mean_and_width(name, values, f"{name}_ci95")
     means["diverged"] = int(sum(not np.isfinite(one["loss"]) for one in run))
     return means

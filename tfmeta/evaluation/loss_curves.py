@@ -11,6 +11,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.inner.loop import repeat
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import UpdateRule
+from tfmeta.updates.objective import Weights
 
 
 class Curves(NamedTuple):
@@ -58,13 +59,7 @@ class LossCurves:
         at_once = problems.vectorizable
 
         def measure(problem):
-            task, weights = problem
-            measures = [
-                problems.full_loss(weights, task["data"]),
-                problems.held_out_loss(weights, task["data"]),
-                problems.score(weights, task["data"]) if problems.metric else 0.0,
-            ]
-            return tf.stack([tf.cast(number, tf.float64) for number in measures])
+            return measured(problems, *problem)
 
         def train(parameters, tasks):
             times = tf.constant(self.steps, tf.int32)
@@ -132,3 +127,24 @@ class LossCurves:
         [measures] = distributed.gather([tf.concat(parts, axis=0)])
         losses, held_out, scores = np.moveaxis(measures.numpy(), -1, 0)
         return Curves(self.steps, losses, held_out, scores)
+
+
+def measured(problems: ProblemFamily, task: engine.Tasks, weights: Weights) -> tf.Tensor:
+    """What is measured of one problem, float64 `[3]`.
+
+    Args:
+        problems: the family.
+        task: the problem.
+        weights: where it stands.
+
+    Returns:
+        The loss on all training data, that on held-out data, and the metric on these, zero where
+        the problems have none.
+    """
+    data = task["data"]
+    measures = [
+        problems.full_loss(weights, data),
+        problems.held_out_loss(weights, data),
+        problems.score(weights, data) if problems.metric else 0.0,
+    ]
+    return tf.stack([tf.cast(number, tf.float64) for number in measures])

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import engine
+from tfmeta.evaluation.loss_curves import measured
 from tfmeta.inner.loop import repeat
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import GradientRule
@@ -84,7 +85,9 @@ class Trials:
     def _bytes(self, tasks: engine.Tasks) -> int:
         """What one trial of one problem takes in memory, at most: all that a measurement makes."""
         specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), tasks)
-        measure = tf.function(lambda task: self._measured(task, task["weights"]), autograph=False)
+        measure = tf.function(
+            lambda task: measured(self.problems, task, task["weights"]), autograph=False
+        )
         made = [
             tensor
             for operation in measure.get_concrete_function(specs).graph.get_operations()
@@ -92,14 +95,6 @@ class Trials:
             if operation.type not in ("Placeholder", "Const")
         ]
         return sum(tensor.dtype.size * (tensor.shape.num_elements() or 1) for tensor in made)
-
-    def _measured(self, task, weights):
-        measures = [
-            self.problems.full_loss(weights, task["data"]),
-            self.problems.held_out_loss(weights, task["data"]),
-            self.problems.score(weights, task["data"]) if self.problems.metric else 0.0,
-        ]
-        return tf.stack([tf.cast(number, tf.float64) for number in measures])
 
     def _train(self, table, tasks):
         at_once = self.problems.vectorizable
@@ -134,7 +129,7 @@ class Trials:
             curves = curves.write(
                 place,
                 for_each_trial(
-                    lambda task, _, weights: self._measured(task, weights), table, weights
+                    lambda task, _, weights: measured(self.problems, task, weights), table, weights
                 ),
             )
             return times[place], weights, rule_state, curves

@@ -1,4 +1,4 @@
-"""The trained rules that are part of tfmeta: files of numbers, read without Keras."""
+"""The trained rules that are part of tfmeta: files of numbers, in no format of Keras's."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tfmeta.updates import GradientRule
 
 # Within it: a rule's name in the registry, its arguments, the flags of the run that trained it, and
 # its parameters by name.
-_RULE, _ARGUMENTS, _FLAGS, _PARAMETERS = "rule", "arguments", "flags", "parameters/"
+_RULE, _ARGUMENTS, _MADE_BY, _PARAMETERS = "rule", "arguments", "flags", "parameters/"
 
 
 def names() -> list[str]:
@@ -34,7 +34,7 @@ def load(name: str) -> GradientRule:
 
 def flags_of(name: str) -> list[str]:
     """The flags of the run that trained a shipped rule, one a line of its flagfile."""
-    return str(_content(name)[_FLAGS]).splitlines()
+    return str(_content(name)[_MADE_BY]).splitlines()
 
 
 def save(name: str, rule: GradientRule, flags: Sequence[str]) -> Path:
@@ -55,7 +55,7 @@ def save(name: str, rule: GradientRule, flags: Sequence[str]) -> Path:
     content: dict[str, Any] = {
         _RULE: OPTIMIZERS.name_of(type(rule)),
         _ARGUMENTS: json.dumps(arguments),
-        _FLAGS: "\n".join(flags),
+        _MADE_BY: "\n".join(flags),
         **parameters,
     }
     np.savez_compressed(path, **content)

@@ -2,18 +2,18 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfmeta.checks import check_positive
 from tfmeta.engine import Tasks
+from tfmeta.learners.configured import Configured
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import Step
 
 
-class MetaLoss(abc.ABC):
+class MetaLoss(Configured):
     """The meta-loss of an unroll of one problem."""
 
     @abc.abstractmethod
@@ -42,15 +42,6 @@ class MetaLoss(abc.ABC):
                 next step.
         """
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal one, by which Keras saves it."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "MetaLoss":
-        """Makes one of what `get_config` gave."""
-        return cls(**config)
-
 
 @keras.saving.register_keras_serializable("tfmeta")
 class SumOfLosses(MetaLoss):
@@ -64,6 +55,9 @@ class SumOfLosses(MetaLoss):
 
     def of_unroll(self, terms, steps, last_loss):
         return terms + last_loss()
+
+    def get_config(self):
+        return {}
 
 
 @keras.saving.register_keras_serializable("tfmeta")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import distributed
+from tfmeta import distributed, engine
 from tfmeta.errors import ArgumentError
 
 
@@ -20,14 +20,10 @@ from tfmeta.errors import ArgumentError
 def summed_over_ranks(metrics: Sequence[keras.Metric]) -> Iterator[None]:
     """Within the context the states of metrics are those of all ranks; every rank enters it."""
     variables = [variable for metric in metrics for variable in metric.variables]
-    own = [tf.convert_to_tensor(variable.value) for variable in variables]
-    for variable, total in zip(variables, distributed.sum_over_ranks(own), strict=True):
-        variable.assign(total)
-    try:
+    with engine.kept_values(variables) as own:
+        for variable, total in zip(variables, distributed.sum_over_ranks(own), strict=True):
+            variable.assign(total)
         yield
-    finally:
-        for variable, value in zip(variables, own, strict=True):
-            variable.assign(value)
 
 
 def check_states_add_up(metrics: keras.Metric | None, y: Any, prediction: Any) -> None:

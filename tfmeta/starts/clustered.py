@@ -211,12 +211,10 @@ class SharedAcrossClusters(Start):
         """
 
     def get_config(self):
-        function = self.clustering
         return {
             **super().get_config(),
-            "clustering": keras.saving.serialize_keras_object(function)
-            if callable(function)
-            else function,
+            # A name is as it is.
+            "clustering": keras.saving.serialize_keras_object(self.clustering),
             "num_clusters": self.num_clusters,
             "cluster_algorithm": self.cluster_algorithm,
             "routing": self.routing,
@@ -227,7 +225,5 @@ class SharedAcrossClusters(Start):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config["clustering"], dict):
-            config["clustering"] = keras.saving.deserialize_keras_object(config["clustering"])
-        return cls(**config)
+        clustering = keras.saving.deserialize_keras_object(config["clustering"])
+        return cls(**{**config, "clustering": clustering})

@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
-import numpy as np
+
+from tfmeta import engine
 
 
 @contextlib.contextmanager
@@ -18,11 +19,6 @@ def averaged(learner: keras.Model) -> Iterator[None]:
     if not getattr(optimizer, "use_ema", False):
         yield
         return
-    variables = learner.trainable_variables
-    own = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-    optimizer.finalize_variable_values(variables)
-    try:
+    with engine.kept_values(learner.trainable_variables):
+        optimizer.finalize_variable_values(learner.trainable_variables)
         yield
-    finally:
-        for variable, value in zip(variables, own, strict=True):
-            variable.assign(value)

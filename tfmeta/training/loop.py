@@ -116,10 +116,11 @@ def train(
         if part.step > validated and (part.step % validate_every == 0 or part.step >= steps):
             with averaged(learner):
                 row = part.row(trainer.validate())
-            progress.bar.tell(f"step {part.step}: validation {trainer.headline(row['validation'])}")
-            rows = [*rows, row]
-            if events:
-                _keep(rows, trainer, folder, saved, events)
+                said = trainer.headline(row["validation"])
+                progress.bar.tell(f"step {part.step}: validation {said}")
+                rows = [*rows, row]
+                if events:
+                    _keep(rows, trainer, folder, saved, events)
             part = Part(part.step, 0, part.seconds, {})
         if part.step >= steps:
             break
@@ -180,11 +181,10 @@ class Part(NamedTuple):
 
 
 def _keep(rows, trainer, folder, saved, events):
-    """Writes the last row, and the learner if it is the best so far."""
+    """Writes the last row, and the learner as it was validated if it is the best so far."""
     stopping.hold()
     if _is_best(rows, trainer):
-        with averaged(trainer.learner):
-            saved.save_best(trainer.learner)
+        saved.save_best(trainer.learner)
     folder.write_metrics(rows)
     events.write(rows[-1])
     stopping.release()

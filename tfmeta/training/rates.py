@@ -57,14 +57,9 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         return keras.ops.where(step < self.updates, rising, after)
 
     def get_config(self):
-        later = self.later
-        if callable(later):
-            later = keras.saving.serialize_keras_object(later)
+        later = keras.saving.serialize_keras_object(self.later)  # a number is as it is
         return {"later": later, "highest": self.highest, "updates": self.updates}
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config["later"], dict):
-            config["later"] = keras.saving.deserialize_keras_object(config["later"])
-        return cls(**config)
+        return cls(**{**config, "later": keras.saving.deserialize_keras_object(config["later"])})

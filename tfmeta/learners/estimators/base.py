@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfmeta.engine import Tasks
+from tfmeta.learners.configured import Configured
 
 
 class Carried(NamedTuple):
@@ -39,7 +40,7 @@ class Unroll(NamedTuple):
 RunUnroll = Callable[..., Unroll]
 
 
-class Estimator(abc.ABC):
+class Estimator(Configured):
     """Estimates the gradient of the meta-loss of an unroll in the rule's parameters.
 
     Problems are trained from their start, unroll after unroll; an estimator is asked after each.
@@ -67,12 +68,3 @@ class Estimator(abc.ABC):
             The gradient in each of the parameters, and the unroll. Its losses are those of the
             problems, not of copies: they are told, and nothing is made of them.
         """
-
-    @abc.abstractmethod
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal one, by which Keras saves it."""
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Estimator":
-        """Makes one of what `get_config` gave."""
-        return cls(**config)

@@ -33,19 +33,17 @@ class TruncatedGradient(Estimator):
         self.problem_clip = problem_clip
 
     def __call__(self, run, parameters, tasks):
-        if self.problem_clip is None:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(parameters)
-                unroll = run(parameters)
-                loss = tf.reduce_sum(unroll.losses)
-            return engine.gradients_of(tape, loss, parameters), unroll
-        own = [engine.repeated(parameter, tasks) for parameter in parameters]
+        clip = self.problem_clip
+        own = clip is not None
+        learned = [engine.repeated(p, tasks) for p in parameters] if own else parameters
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(own)
-            unroll = run(own, own=True)
+            tape.watch(learned)
+            unroll = run(learned, own=own)
             loss = tf.reduce_sum(unroll.losses)
-        gradients = clipped(engine.gradients_of(tape, loss, own), self.problem_clip)
-        return [tf.reduce_sum(gradient, axis=0) for gradient in gradients], unroll
+        gradients = engine.gradients_of(tape, loss, learned)
+        if clip is not None:
+            gradients = [tf.reduce_sum(g, axis=0) for g in clipped(gradients, clip)]
+        return gradients, unroll
 
     def get_config(self):
         return {"problem_clip": self.problem_clip}

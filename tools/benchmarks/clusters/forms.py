@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 UNROLL = 20  # steps between two updates of the rule
+PROBLEM_STEPS = 100  # of a problem, where a rule is trained to be evaluated
 # One family of each of the paper's types: softmax regression, quadratic, functions of two
 # variables, bowl, fully connected network. The table takes the first two, three, four, five.
 FAMILIES = (

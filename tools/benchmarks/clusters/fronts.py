@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..asking import Worker
-from .forms import FAMILIES, FORMS, TRAINED, cell
+from .forms import FAMILIES, FORMS, PROBLEM_STEPS, TRAINED, cell
 from .kept import Results
 from .results import mean_accuracy, mean_score
 
-_PROBLEM_STEPS = 100
 _PROBLEMS = 20  # of each family, in an evaluation
 _RATES = (1e-3, 3e-3, 1e-2)
 _TUNING_SEED = 1000
@@ -44,7 +43,7 @@ class Fronts:
 
     def _rivals(self) -> dict[str, float]:
         """How the best hand-designed optimizer ends on the problems of the evaluation."""
-        return self.jobs[1].call("rivals", problem_steps=_PROBLEM_STEPS, problems=_PROBLEMS)
+        return self.jobs[1].call("rivals", problem_steps=PROBLEM_STEPS, problems=_PROBLEMS)
 
     def _best_rate(self, form: str, budget: float) -> float:
         """The rate of the best mean score; on a seed of its own."""
@@ -60,7 +59,7 @@ class Fronts:
         training = self.jobs[FORMS[form]["ranks"]].call(
             "train",
             budget=budget,
-            problem_steps=_PROBLEM_STEPS,
+            problem_steps=PROBLEM_STEPS,
             problems_of_family=_PROBLEMS,
             rate=rate,
             seed=seed,

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..asking import Worker
-from .forms import FAMILIES, FORMS, TARGET, TRAINED, cell
+from .forms import FAMILIES, FORMS, PROBLEM_STEPS, TARGET, TRAINED, cell
 from .kept import Results
 from .results import reached
 
-_PROBLEM_STEPS = 100
 _EVALUATED = 5  # problems of each of the four sizes
 _EVALUATE_EVERY = 0.1  # of the seconds so far
 
@@ -26,7 +25,7 @@ def measure(jobs: Mapping[int, Worker], results: Results, trainings: int, limit:
     def training(form: str, seed: int) -> dict[str, Any]:
         found = jobs[FORMS[form]["ranks"]].call(
             "learn",
-            problem_steps=_PROBLEM_STEPS,
+            problem_steps=PROBLEM_STEPS,
             evaluate_every=_EVALUATE_EVERY,
             problems_of_family=_EVALUATED,
             limit=limit,

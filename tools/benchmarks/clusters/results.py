@@ -94,11 +94,11 @@ def accelerations(known: Mapping[str, Any], form: str, measure: str) -> dict[str
         found = [trainings(known, name, budget)[seed] for budget in budgets(known)]
         return [(training["seconds"], quality(known, training)) for training in found]
 
+    counts = [len(trainings(known, name, b)) for name in TRAINED for b in budgets(known)]
     result = {}
     for place, budget in enumerate(budgets(known)):
-        seeds = range(min(len(trainings(known, f, b)) for f in TRAINED for b in budgets(known)))
         ratios_, at_least = [], 0
-        for seed in seeds:
+        for seed in range(min(counts)):
             seconds, reached_ = front("baseline", seed)[place]
             own = front(form, seed)
             time = seconds_to(own, reached_)

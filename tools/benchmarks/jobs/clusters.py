@@ -186,9 +186,8 @@ class Runs:
         ):
             tuned = tune(trained_on, problem_steps, _TUNING_PROBLEMS)
             best = min(tuned, key=lambda name: tuned[name].score)
-            numbers = {n: np.array([value]) for n, value in tuned[best].numbers.items()}
-            measures = Rivals(family, problem_steps, problems)({best: numbers})[best]
-            found[family.name] = float(log10_loss(measures[0, :, -1, 0]).mean())
+            measures = Rivals(family, problem_steps, problems).once({best: tuned[best].numbers})
+            found[family.name] = float(log10_loss(measures[best][:, -1, 0]).mean())
         return found
 
     def _evaluated(
