@@ -161,6 +161,7 @@ PACKINGS = Registry(
 TRUNCATIONS = Registry(
     {
         "fixed": "tfmeta.scheduling.truncation:FixedUnrolls",
+        "random_horizon": "tfmeta.scheduling.truncation:RandomHorizons",
         "random": "tfmeta.scheduling.truncation:RandomUnrolls",
     }
 )
@@ -168,6 +169,7 @@ META_LOSSES = Registry(
     {
         "sum": "tfmeta.learners.meta_losses:SumOfLosses",
         "log_ratio": "tfmeta.learners.meta_losses:LogRatio",
+        "last_log_ratio": "tfmeta.learners.meta_losses:LastLogRatio",
     }
 )
 ESTIMATORS = Registry(

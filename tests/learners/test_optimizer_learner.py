@@ -19,7 +19,7 @@ from quartics import (
 )
 
 from tfmeta import random_numbers
-from tfmeta.learners.meta_losses import SumOfLosses
+from tfmeta.learners.meta_losses import LastLogRatio, LogRatio, SumOfLosses
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.problems import Bowls
 from tfmeta.updates import MetaSGD
@@ -56,11 +56,12 @@ def by_hand(learner, problems, parameters, tasks, carried, first_step, gradients
             batch_losses.append(loss)
             full_losses.append(problems.full_loss(weights, task["data"]))
         batch_losses.append(problems.loss(weights, task["data"], seeds[STEPS]))
-        if isinstance(learner.meta_loss, SumOfLosses):
-            total += np.sum(batch_losses)
-        else:
-            ratios = np.array(full_losses) / (first_loss + 1e-6)
-            total += np.mean(np.log(ratios + 1e-6))
+        ratios = np.log(np.array(full_losses) / (first_loss + 1e-6) + 1e-6)
+        total += {
+            SumOfLosses: np.sum(batch_losses),
+            LogRatio: np.mean(ratios),
+            LastLogRatio: ratios[-1],
+        }[type(learner.meta_loss)]
         ends.append((weights, state))
     return total, ends, seen
 
@@ -85,6 +86,7 @@ def assert_is_gradient(gradients, loss_at, parameters):
     [
         ("lstm", "sum", True),
         ("lstm", "log_ratio", False),
+        ("lstm", "last_log_ratio", False),
         ("hierarchical gru", "log_ratio", False),
         pytest.param("lstm", "sum", False, marks=slow),
         pytest.param("lstm", "log_ratio", True, marks=slow),

@@ -1,10 +1,12 @@
 """How the training of a problem is cut into unrolls."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from tfmeta.errors import ArgumentError
-from tfmeta.scheduling.truncation import FixedUnrolls, RandomUnrolls
+from tfmeta.scheduling.truncation import FixedUnrolls, RandomHorizons, RandomUnrolls
 
 
 def test_fixed_unrolls_make_up_the_training():
@@ -27,6 +29,16 @@ def test_unrolls_that_do_not_make_up_the_training_are_refused(problem_steps, unr
         FixedUnrolls(problem_steps, unroll)
 
 
+def test_random_horizons_are_even_in_their_logarithm():
+    """Of 1 to 15 unrolls: as many below 4 as from 4 on, since log 16 is twice log 4."""
+    drawn = [RandomHorizons(300, 20)(step) for step in range(2000)]
+    assert all(one.fixed and set(one.steps) == {20} for one in drawn)
+    unrolls = np.array([len(one.steps) for one in drawn])
+    assert (unrolls.min(), unrolls.max()) == (1, 15)
+    assert np.mean(unrolls < 4) == pytest.approx(0.5, abs=0.04)
+    assert np.mean(unrolls < 2) == pytest.approx(0.25, abs=0.04)
+
+
 def test_random_unrolls_are_those_published():
     """1 + Exp(40) unrolls of 50 + Exp(200) steps; a mean of 2000 draws is off by 2 % or so."""
     lengths = RandomUnrolls()
@@ -42,8 +54,9 @@ def test_random_unrolls_are_those_published():
     assert np.std(steps) == pytest.approx(200, rel=0.02)
 
 
-def test_random_unrolls_depend_on_seed_and_number_alone():
-    one, same, other = RandomUnrolls(seed=1), RandomUnrolls(seed=1), RandomUnrolls(seed=2)
+@pytest.mark.parametrize("make", [RandomUnrolls, partial(RandomHorizons, 10_000, 1)])
+def test_random_lengths_depend_on_seed_and_number_alone(make):
+    one, same, other = make(seed=1), make(seed=1), make(seed=2)
     assert [one(step) for step in range(5)] == [same(step) for step in (0, 1, 2, 3, 4)]
     assert one(3) != one(4)
     assert one(3) != other(3)

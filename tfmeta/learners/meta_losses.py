@@ -1,8 +1,5 @@
 """How well an unroll went: what a learned optimizer is trained to minimize."""
 
-import abc
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 
@@ -11,36 +8,47 @@ from tfmeta.engine import Tasks
 from tfmeta.learners.configured import Configured
 from tfmeta.problems.base import ProblemFamily
 from tfmeta.updates import Step
+from tfmeta.updates.objective import Objective, Weights
 
 
 class MetaLoss(Configured):
-    """The meta-loss of an unroll of one problem."""
+    """The meta-loss of an unroll of one problem: the sum of what its steps and its end add."""
 
-    @abc.abstractmethod
     def of_step(
-        self, problems: ProblemFamily, task: Tasks, first_loss: tf.Tensor, step: Step
+        self,
+        problems: ProblemFamily,
+        task: Tasks,
+        first_loss: tf.Tensor,
+        step: Step,
+        steps: tf.Tensor | int,
     ) -> tf.Tensor:
-        """What one step adds, a scalar.
+        """What one step adds, a scalar; by default nothing.
 
         Args:
             problems: the family.
             task: the problem.
             first_loss: its full loss before the first step of its training.
             step: the step that was taken.
+            steps: how many the unroll has.
         """
+        return tf.zeros_like(first_loss)
 
-    @abc.abstractmethod
-    def of_unroll(
-        self, terms: tf.Tensor, steps: tf.Tensor | int, last_loss: Callable[[], tf.Tensor]
+    def of_end(
+        self,
+        problems: ProblemFamily,
+        task: Tasks,
+        first_loss: tf.Tensor,
+        weights: Weights,
+        objective: Objective,
     ) -> tf.Tensor:
-        """The meta-loss of each problem, `[problems]`.
+        """What is added after the last step, a scalar; by default nothing.
 
         Args:
-            terms: the sum of what the steps added, of each problem.
-            steps: the number of steps.
-            last_loss: computes the loss after the last step, of each problem on the batch of the
-                next step.
+            problems, task, first_loss: as of `of_step`.
+            weights: after the last step.
+            objective: of the step that would come next.
         """
+        return tf.zeros_like(first_loss)
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -50,11 +58,11 @@ class SumOfLosses(MetaLoss):
     The losses are those before each step, and that after the last one.
     """
 
-    def of_step(self, problems, task, first_loss, step):
+    def of_step(self, problems, task, first_loss, step, steps):
         return step.loss
 
-    def of_unroll(self, terms, steps, last_loss):
-        return terms + last_loss()
+    def of_end(self, problems, task, first_loss, weights, objective):
+        return objective.loss(weights)[0]
 
     def get_config(self):
         return {}
@@ -77,12 +85,28 @@ class LogRatio(MetaLoss):
     def __init__(self, floor: float = 1e-6):
         self.floor = check_positive("floor", floor)
 
-    def of_step(self, problems, task, first_loss, step):
-        full_loss = problems.full_loss(step.weights, task["data"])
-        return tf.math.log(full_loss / (first_loss + self.floor) + self.floor)
+    def of_step(self, problems, task, first_loss, step, steps):
+        ratio = self._log_ratio(problems, task, first_loss, step.weights)
+        return ratio / tf.cast(steps, ratio.dtype)
 
-    def of_unroll(self, terms, steps, last_loss):
-        return terms / tf.cast(steps, terms.dtype)
+    def _log_ratio(self, problems, task, first_loss, weights):
+        full_loss = problems.full_loss(weights, task["data"])
+        return tf.math.log(full_loss / (first_loss + self.floor) + self.floor)
 
     def get_config(self):
         return {"floor": self.floor}
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class LastLogRatio(LogRatio):
+    """The log ratio after the last step of the unroll alone.
+
+    What a step does to those that follow it in the unroll counts for nothing but for where they
+    end, so that a rule need not be quick at first.
+    """
+
+    def of_step(self, problems, task, first_loss, step, steps):
+        return tf.zeros_like(first_loss)
+
+    def of_end(self, problems, task, first_loss, weights, objective):
+        return self._log_ratio(problems, task, first_loss, weights)

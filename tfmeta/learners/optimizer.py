@@ -144,7 +144,7 @@ class OptimizerLearner(keras.Model):
                 taken = self.rule.step(
                     parameters, objective, weights, rule_state, first_order=self.first_order
                 )
-                term = self.meta_loss.of_step(problems, task, first_loss, taken)
+                term = self.meta_loss.of_step(problems, task, first_loss, taken, steps)
                 return term, taken.weights, taken.state
 
             nest = tasks, weights, rule_state, carried.first_loss
@@ -167,14 +167,15 @@ class OptimizerLearner(keras.Model):
             recompute=self.xla,
         )
 
-        def last_loss():
-            def of_one(problem):
-                weights, task = problem
-                return problems.objective(task, first_step + steps).loss(weights)[0]
+        def end(problem):
+            task, weights, first_loss = problem
+            objective = problems.objective(task, first_step + steps)
+            return self.meta_loss.of_end(problems, task, first_loss, weights, objective)
 
-            return engine.for_each(of_one, (weights, tasks), self.runs_at_once(problems))
-
-        losses = self.meta_loss.of_unroll(terms, steps, last_loss)
+        at_end = engine.for_each(
+            end, (tasks, weights, carried.first_loss), self.runs_at_once(problems)
+        )
+        losses = terms + at_end
         return Unroll(losses, Carried(weights, rule_state, carried.first_loss))
 
     def meta_gradient(

@@ -14,7 +14,8 @@ class Lengths(NamedTuple):
 
     Attributes:
         steps: of each unroll.
-        fixed: whether every meta-iteration has the same, so that they can be built into a graph.
+        fixed: whether all unrolls of all meta-iterations have one length, which can be built into a
+            graph.
     """
 
     steps: list[int]
@@ -40,11 +41,37 @@ class FixedUnrolls:
             raise ArgumentError(
                 "unroll", unroll, f"it does not divide problem_steps, {problem_steps}."
             )
-        self.lengths = Lengths([unroll] * (problem_steps // unroll), True)
+        self.unroll, self.count = unroll, problem_steps // unroll
 
     def __call__(self, step: int) -> Lengths:
         """The unrolls of meta-iteration number `step`."""
-        return self.lengths
+        return Lengths([self.unroll] * self.count, True)
+
+
+class RandomHorizons(FixedUnrolls):
+    """Unrolls of equal length, of a number that is drawn anew in each meta-iteration.
+
+    The numbers are drawn evenly in their logarithm, from one unroll to all of `problem_steps`. Most
+    trainings of problems are short, as most of what there is to learn is at their beginning; but a
+    rule cannot rely on their end.
+
+    Args:
+        problem_steps: steps of the longest training of a problem.
+        unroll: steps of each unroll.
+        seed: of the draws; that of a meta-iteration depends on this and on its number alone.
+
+    Raises:
+        ArgumentError: as `FixedUnrolls`.
+    """
+
+    def __init__(self, problem_steps: int, unroll: int, seed: int = 0):
+        super().__init__(problem_steps, unroll)
+        self.seed = seed
+
+    def __call__(self, step: int) -> Lengths:
+        draw = np.random.default_rng([self.seed, step]).uniform(0.0, math.log(self.count + 1))
+        count = min(int(math.exp(draw)), self.count)
+        return Lengths([self.unroll] * count, True)
 
 
 class RandomUnrolls:

@@ -16,14 +16,15 @@ flags.DEFINE_enum(
     "unroll_lengths",
     "fixed",
     list(TRUNCATIONS),
-    "Unrolls of --unroll steps, or (Wichrowska) 1 + Exp(40) unrolls of 50 + Exp(200) steps each.",
+    "Unrolls of --unroll steps, up to --problem_steps or up to a number that is drawn below it "
+    "for each meta-iteration; or (Wichrowska) 1 + Exp(40) unrolls of 50 + Exp(200) steps each.",
 )
 flags.DEFINE_enum(
     "meta_loss",
     "sum",
     list(META_LOSSES),
-    "The sum of the losses over an unroll (Andrychowicz), or the mean log ratio to the first "
-    "(Wichrowska).",
+    "The sum of the losses over an unroll (Andrychowicz), the mean log ratio to the first "
+    "(Wichrowska), or that after the last step of the unroll.",
 )
 define_positive(
     "floor", None, "Ratio below which the loss of a problem counts no more in log_ratio."
