@@ -46,7 +46,7 @@ _MEASURES = ("task_step", "quality", "published")
 flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
 program.define_count("blocks", 5, 1, "How often the forms take turns in a cell.")
 program.define_count("trainings", 3, 2, "Trainings of each form, and to each budget.")
-flags.DEFINE_list("budgets", ["5", "15", "60"], "Seconds of training of quality.")
+program.define_positives("budgets", [5.0, 15.0, 60.0], "Seconds of training of quality.")
 program.define_positive("limit", 900.0, "Seconds of each training of published.")
 flags.DEFINE_list("measures", ["task_step", "quality"], f"What to measure: {', '.join(_MEASURES)}.")
 
@@ -56,7 +56,7 @@ def main() -> None:
         raise ArgumentError(
             "measures", ",".join(FLAGS.measures), f"give some of {', '.join(_MEASURES)}."
         )
-    budgets = _budgets()
+    budgets = sorted(set(FLAGS.budgets))
     folder = Path(FLAGS.output_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,18 +90,6 @@ def main() -> None:
     draw(folder / "clusters.png", results.known)
     write_whole(folder / "summary.json", json.dumps(summary))
     print(json.dumps(summary), flush=True)
-
-
-def _budgets() -> list[float]:
-    try:
-        budgets = sorted({float(budget) for budget in FLAGS.budgets})
-    except ValueError:
-        budgets = []
-    if not budgets or not all(0 < budget < float("inf") for budget in budgets):
-        raise ArgumentError(
-            "budgets", ",".join(FLAGS.budgets), "give positive numbers of seconds, as in 5,15,60."
-        )
-    return budgets
 
 
 def run() -> None:

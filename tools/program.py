@@ -73,28 +73,40 @@ def define_count(name: str, default: int | None, least: int, text: str) -> None:
     )
 
 
-class _Counts(flags.ArgumentParser):
-    """Whole numbers of at least 1, with commas between them."""
+class _Numbers(flags.ArgumentParser):
+    """Numbers of one kind, with commas between them."""
 
-    syntactic_help = "comma separated list of whole numbers"
+    def __init__(self, kind: type[int] | type[float], least: float, what: str):
+        self.kind, self.least, self.what = kind, least, what
+        self.syntactic_help = f"comma separated list of {what}"
 
     def parse(self, argument):
         words = argument if isinstance(argument, list) else str(argument).split(",")
         try:
-            counts = [int(word) for word in words]
+            numbers = [self.kind(word) for word in words]
         except ValueError:
-            counts = []
-        if not counts or min(counts) < 1:
-            raise ValueError("give whole numbers of at least 1, with commas between them.")
-        return counts
+            numbers = []
+        if not numbers or not all(self.least <= number < math.inf for number in numbers):
+            raise ValueError(f"give {self.what}, with commas between them.")
+        return numbers
 
     def flag_type(self):
         return self.syntactic_help
 
 
+def _define_numbers(parser, name, default, text):
+    flags.DEFINE(parser, name, default, text, serializer=flags.CsvListSerializer(","))
+
+
 def define_counts(name: str, default: list[int] | None, text: str) -> None:
     """Defines a flag for one or several whole numbers of at least 1."""
-    flags.DEFINE(_Counts(), name, default, text, serializer=flags.CsvListSerializer(","))
+    _define_numbers(_Numbers(int, 1, "whole numbers of at least 1"), name, default, text)
+
+
+def define_positives(name: str, default: list[float] | None, text: str) -> None:
+    """Defines a flag for one or several positive finite numbers."""
+    least = math.nextafter(0.0, 1.0)
+    _define_numbers(_Numbers(float, least, "positive numbers"), name, default, text)
 
 
 def define_positive(name: str, default: float | None, text: str) -> None:

@@ -52,10 +52,19 @@ def test_value(forked, tmp_path, flag, value):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("rates", ["1e-3", "1e-1,1e-3", "low,high", "0,1"])
-def test_first_rates(forked, tmp_path, rates):
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ("1e-3", "two positive numbers"),
+        ("1e-1,1e-3", "two positive numbers"),
+        ("low,high", "positive numbers, with commas"),
+        ("0,1", "positive numbers, with commas"),
+        ("1,inf", "positive numbers, with commas"),
+    ],
+)
+def test_first_rates(forked, tmp_path, rates, said):
     result = forked(TRAIN, "--update_rule=hierarchical_rnn", f"--first_rates={rates}", cwd=tmp_path)
-    assert_refused(result, "--first_rates=", "two")
+    assert_refused(result, "--first_rates=", said)
 
 
 def test_two_bounds_of_the_meta_gradient(forked, tmp_path):

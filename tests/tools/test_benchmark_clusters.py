@@ -115,7 +115,7 @@ def test_a_second_start_with_other_settings_is_refused(tmp_path):
     "flags, parts",
     [
         (["--measures=speed"], ["--measures=speed", "task_step"]),
-        (["--budgets=5,long"], ["--budgets=5,long", "seconds"]),
+        (["--budgets=5,long"], ["--budgets=5,long", "positive numbers"]),
         (["--budgets=0"], ["--budgets=0", "positive"]),
         (["--blocks=0"], ["--blocks=0", "at least 1"]),
         (["--output_dir=/dev/null/runs"], ["--output_dir=/dev/null/runs", "another folder"]),

@@ -2,10 +2,9 @@
 
 from absl import flags
 
-from tfmeta.errors import ArgumentError
 from tfmeta.registry import Registry
 from tfmeta.tools.options.build import build
-from tfmeta.tools.program import define_positive
+from tfmeta.tools.program import define_positive, define_positives
 
 FLAGS = flags.FLAGS
 SUBJECT = "The update rule"
@@ -24,9 +23,9 @@ def define(rules: Registry, default: str | None) -> None:
     text = f"How weights move in an inner step.{own}"
     flags.DEFINE_enum("update_rule", default, list(rules), text)
     flags.DEFINE_enum("cell", "gru", ["gru", "lstm"], "Cells of the hierarchical RNN.")
-    flags.DEFINE_list(
+    define_positives(
         "first_rates",
-        ["1e-6", "1e-2"],
+        [1e-6, 1e-2],
         "Least and greatest of the rates that the hierarchical RNN draws for a problem's start.",
     )
     flags.DEFINE_enum(
@@ -52,7 +51,7 @@ def rule(rules: Registry, **numbers: float | None):
         rules[FLAGS.update_rule],
         offered={
             "cell": FLAGS.cell,
-            "first_rates": _first_rates(),
+            "first_rates": FLAGS.first_rates,
             "inputs": FLAGS.lstm_inputs,
             "p": FLAGS.log_sign_p,
             "output_scale": FLAGS.output_scale,
@@ -60,12 +59,3 @@ def rule(rules: Registry, **numbers: float | None):
             **numbers,
         },
     )
-
-
-def _first_rates():
-    try:
-        return tuple(float(rate) for rate in FLAGS.first_rates)
-    except ValueError:
-        raise ArgumentError(
-            "first_rates", ",".join(FLAGS.first_rates), "give two numbers, as in 1e-6,1e-2."
-        ) from None
