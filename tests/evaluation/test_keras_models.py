@@ -45,7 +45,11 @@ def test_a_seed_divides_the_data_and_starts_a_model_for_it(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["digits", "regression", pytest.param("transformer", marks=pytest.mark.slow)]
+    "name",
+    [
+        "digits",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("regression", "transformer")),
+    ],
 )
 def test_training_lowers_both_losses(name):
     task = KERAS_TASKS[name]

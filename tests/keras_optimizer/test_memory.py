@@ -46,11 +46,11 @@ def test_a_device_without_room_is_told_of_in_the_same_words(monkeypatch):
 @pytest.mark.parametrize(
     "rule, numbers",
     [
-        (updates.CoordinatewiseLSTM(), 80),
+        pytest.param(updates.CoordinatewiseLSTM(), 80, marks=pytest.mark.slow),
         (updates.HierarchicalRNN("gru"), 24),
-        (updates.HierarchicalRNN("lstm"), 34),
+        pytest.param(updates.HierarchicalRNN("lstm"), 34, marks=pytest.mark.slow),
         (updates.Adam(0.1), 2),
-        (updates.Momentum(0.1), 1),
+        pytest.param(updates.Momentum(0.1), 1, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", value),
 )

@@ -181,7 +181,9 @@ def test_nothing_is_kept_of_the_steps_of_an_unroll():
     assert stacks(NoiseReuse()) == 0 < stacks(TruncatedGradient())
 
 
-@pytest.mark.parametrize("estimator", [TruncatedGradient(0.5), NoiseReuse(0.1, 2)])
+@pytest.mark.parametrize(
+    "estimator", [TruncatedGradient(0.5), pytest.param(NoiseReuse(0.1, 2), marks=pytest.mark.slow)]
+)
 def test_a_saved_learner_has_its_estimator(estimator, tmp_path):
     rule = CoordinatewiseLSTM(units=3, layers=1)
     learner = OptimizerLearner(rule, "log_ratio", first_order=False, estimator=estimator)
