@@ -62,6 +62,7 @@ def test_flags_that_are_named_are_defined(page):
     sources = "".join(text_of(path) for path in (ROOT / "tools").rglob("*.py"))
     others = {"flagfile", "help", "start-timeout"}  # absl's own, and horovodrun's
     others |= {"no-build-isolation", "no-cache-dir", "no-deps", "global-option"}  # pip's
+    others |= {"tf_xla_persistent_cache_directory", "tf_xla_persistent_cache_device_types"}  # XLA's
     for name in re.findall(r"(?<![\w-])--(\w[\w-]*)", text_of(page)):
         defined = re.search(rf'"(?:--)?(?:{name}|{name.removeprefix("no")})"', sources)
         assert name in others or defined, name
