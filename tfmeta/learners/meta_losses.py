@@ -68,8 +68,25 @@ class SumOfLosses(MetaLoss):
         return {}
 
 
+class _LogRatios(MetaLoss):
+    """Made of log(f(theta_t) / (f(theta_0) + e) + e), f on all data."""
+
+    def __init__(self, floor: float = 1e-6):
+        self.floor = check_positive("floor", floor)
+
+    def log_ratio(
+        self, problems: ProblemFamily, task: Tasks, first_loss: tf.Tensor, weights: Weights
+    ) -> tf.Tensor:
+        """That of some weights, a scalar."""
+        full_loss = problems.full_loss(weights, task["data"])
+        return tf.math.log(full_loss / (first_loss + self.floor) + self.floor)
+
+    def get_config(self):
+        return {"floor": self.floor}
+
+
 @keras.saving.register_keras_serializable("tfmeta")
-class LogRatio(MetaLoss):
+class LogRatio(_LogRatios):
     """The mean of log(f(theta_t) / (f(theta_0) + e) + e) after each step, f on all data.
 
     Wichrowska et al. 2017, section 4.3.
@@ -82,31 +99,24 @@ class LogRatio(MetaLoss):
         ArgumentError: the floor is not a positive finite number.
     """
 
-    def __init__(self, floor: float = 1e-6):
-        self.floor = check_positive("floor", floor)
-
     def of_step(self, problems, task, first_loss, step, steps):
-        ratio = self._log_ratio(problems, task, first_loss, step.weights)
+        ratio = self.log_ratio(problems, task, first_loss, step.weights)
         return ratio / tf.cast(steps, ratio.dtype)
-
-    def _log_ratio(self, problems, task, first_loss, weights):
-        full_loss = problems.full_loss(weights, task["data"])
-        return tf.math.log(full_loss / (first_loss + self.floor) + self.floor)
-
-    def get_config(self):
-        return {"floor": self.floor}
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class LastLogRatio(LogRatio):
+class LastLogRatio(_LogRatios):
     """The log ratio after the last step of the unroll alone.
 
     What a step does to those that follow it in the unroll counts for nothing but for where they
     end, so that a rule need not be quick at first.
+
+    Args:
+        floor: as of `LogRatio`.
+
+    Raises:
+        ArgumentError: the floor is not a positive finite number.
     """
 
-    def of_step(self, problems, task, first_loss, step, steps):
-        return tf.zeros_like(first_loss)
-
     def of_end(self, problems, task, first_loss, weights, objective):
-        return self._log_ratio(problems, task, first_loss, weights)
+        return self.log_ratio(problems, task, first_loss, weights)

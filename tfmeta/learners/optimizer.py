@@ -175,8 +175,7 @@ class OptimizerLearner(keras.Model):
         at_end = engine.for_each(
             end, (tasks, weights, carried.first_loss), self.runs_at_once(problems)
         )
-        losses = terms + at_end
-        return Unroll(losses, Carried(weights, rule_state, carried.first_loss))
+        return Unroll(terms + at_end, Carried(weights, rule_state, carried.first_loss))
 
     def meta_gradient(
         self,

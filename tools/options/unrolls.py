@@ -77,10 +77,8 @@ def check() -> None:
         raise ArgumentError(
             "xla", True, "it needs unrolls of one length; leave out --unroll_lengths=random."
         )
-    refuse_others(
-        "estimator", ESTIMATORS[FLAGS.estimator], ("problem_clip", "noise", "noise_pairs")
-    )
-    refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], ("floor",))
+    refuse_others("estimator", ESTIMATORS[FLAGS.estimator], _OF_ESTIMATORS)
+    refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], _OF_META_LOSSES)
 
 
 def meta_loss():

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
+
+from tfmeta.evaluation.statistics import interval95
 
 from .forms import FAMILIES, PAPER_CLUSTERS, PAPER_TASKS, TARGET, TRAINED
 
@@ -126,9 +127,7 @@ def _of_ratios(found: Sequence[float | None]) -> dict[str, float | None]:
     if len(known) < len(found) or len(known) < 2:
         return {"mean": None, "ci95": None}
     logarithms = np.log(known)
-    error = logarithms.std(ddof=1) / len(known) ** 0.5
-    # Student's t: there are few seeds.
-    width = error * scipy.stats.t.ppf(0.975, len(known) - 1)
+    width = interval95(logarithms)
     return {"mean": float(np.exp(logarithms.mean())), "ci95": float(np.exp(width))}
 
 
