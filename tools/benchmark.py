@@ -14,7 +14,8 @@ a process of its own, samples its own tasks within the time, and waits while the
 
 Two workloads compare tfmeta with itself: ranks is the meta-step of omniglot_5w1s on two ranks, one
 core each, against one rank on one core; hierarchical_rnn is a step of a problem in unrolls of the
-hierarchical RNN, for a family of each type of problem, compiled by XLA, vectorized, and one by one.
+hierarchical RNN, for a family of each type of problem, compiled by XLA, vectorized, and one by one,
+and with LSTM cells.
 
 collectives measures what two, three and four ranks of this machine pay for a sum and for a gather,
 and predicts the meta-step of omniglot_5w1s on up to 1000 ranks.

@@ -21,9 +21,10 @@ FAMILIES = (
     "fully_connected_8_8_5",
 )
 _FORMS = {
-    "xla": {"vectorized": True, "xla": True},
-    "stacked": {"vectorized": True, "xla": False},
-    "one_by_one": {"vectorized": False, "xla": False},
+    "xla": {"cell": "gru", "vectorized": True, "xla": True},
+    "stacked": {"cell": "gru", "vectorized": True, "xla": False},
+    "one_by_one": {"cell": "gru", "vectorized": False, "xla": False},
+    "lstm_cells": {"cell": "lstm", "vectorized": True, "xla": True},
 }
 
 
@@ -43,7 +44,7 @@ def two_ranks(folder: Path, load: Load, blocks: int, steps: int) -> dict[str, An
 
     def job(name: str, ranks: int) -> Callable[[], float]:
         def measure() -> float:
-            with Worker("jobs.maml", ranks=ranks, one_core=ranks == 1) as worker:
+            with Worker("jobs.maml", ranks=ranks, core=0 if ranks == 1 else None) as worker:
                 worker.call("build", **setting)
                 worker.call("train", steps=WARM_UP)
                 seconds = worker.call("train", steps=steps)["seconds"]

@@ -15,6 +15,11 @@ _TOOLS = Path(__file__).resolve().parent.parent
 _SECONDS_TO_END = 30.0
 
 
+def cores() -> list[int]:
+    """The cores of this machine that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
 class WorkerError(RuntimeError):
     """A worker failed or ended; the message holds what it said."""
 
@@ -36,14 +41,14 @@ class Worker:
         module: A module of this package that calls `serve`, such as `"jobs.maml"`.
         python: The Python that runs it.
         ranks: How many ranks it has. More than one are started by `horovodrun`.
-        one_core: Whether all its processes are kept to this process's first core.
+        core: Which core of `cores` all its processes are kept to; by default none.
 
     Raises:
         OSError: There is no such Python.
     """
 
     def __init__(
-        self, module: str, python: str = sys.executable, ranks: int = 1, one_core: bool = False
+        self, module: str, python: str = sys.executable, ranks: int = 1, core: int | None = None
     ):
         self.module, self.ranks = module, ranks
         self._ranks: list[_Rank] = []
@@ -57,8 +62,8 @@ class Worker:
         if ranks > 1:
             launcher = [python, "-m", "horovod.runner.launch", "-np", str(ranks)]
             command = [*launcher, "--start-timeout=300", *command]
-        if one_core:
-            command = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0))), *command]
+        if core is not None:
+            command = ["taskset", "--cpu-list", str(cores()[core]), *command]
         # Where `python -m benchmarks.MODULE` finds this package, whatever else that Python has.
         path = os.pathsep.join([str(_TOOLS), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
@@ -84,11 +89,15 @@ class Worker:
                 rank.socket.sendall(request.encode())
             return self._replies()[0]
         except BaseException as error:
-            self._process.terminate()
+            self.terminate()
             self.close()
             if isinstance(error, OSError):
                 raise WorkerError(f"{self.module}: {error}") from error
             raise
+
+    def terminate(self) -> None:
+        """Ends the worker at once; a request that waits for its reply fails."""
+        self._process.terminate()
 
     def close(self) -> None:
         """Ends the worker, and waits for that."""

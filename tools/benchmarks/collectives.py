@@ -82,7 +82,7 @@ def _busy_cores() -> float:
 
 def _compute(setting: dict[str, Any], steps: int) -> float:
     """Seconds of a meta-step on one rank that has one core."""
-    with Worker("jobs.maml", one_core=True) as worker:
+    with Worker("jobs.maml", core=0) as worker:
         worker.call("build", **setting)
         worker.call("train", steps=WARM_UP)
         return worker.call("train", steps=steps)["seconds"]

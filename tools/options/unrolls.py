@@ -73,10 +73,9 @@ def check() -> None:
     Raises:
         ArgumentError: naming one of them.
     """
-    if FLAGS.xla and FLAGS.unroll_lengths == "random":
-        raise ArgumentError(
-            "xla", True, "it needs unrolls of one length; leave out --unroll_lengths=random."
-        )
+    if FLAGS.xla and not lengths()(0).fixed:
+        lacking = f"leave out --unroll_lengths={FLAGS.unroll_lengths}."
+        raise ArgumentError("xla", True, f"it needs unrolls of one length; {lacking}")
     refuse_others("estimator", ESTIMATORS[FLAGS.estimator], _OF_ESTIMATORS)
     refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], _OF_META_LOSSES)
 

@@ -1,7 +1,7 @@
 """The forms of training that tools/benchmark_clusters.py compares, and the figures of the paper."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 UNROLL = 20  # steps between two updates of the rule
 PROBLEM_STEPS = 100  # of a problem, where a rule is trained to be evaluated
@@ -14,6 +14,10 @@ FAMILIES = (
     "bowl_5_turned_45",
     "fully_connected_8_8_5",
 )
+# The published sizes of the paper's measure, and the families that a rule is trained and evaluated
+# on where its quality counts.
+SOFTMAX = tuple(f"softmax_regression_{features}" for features in (10, 100, 200, 256))
+QUALITY = tuple(dict.fromkeys([*FAMILIES, *SOFTMAX]))
 _BATCHES = 4  # of parallel batches
 _SEQUENTIAL = {"within_cluster": "update", "cluster_groups": "whole", "one_cluster": True}
 _TOGETHER = {"within_cluster": "accumulate", "cluster_groups": "split"}
@@ -31,7 +35,32 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 # Of the cells of the curve over tasks: all but one, whose graphs take longest to compile.
 FORMS_OF_CURVE = tuple(form for form in FORMS if form != "all_on_one_rank")
-TRAINED = ("baseline", "compiled", "all")
+
+
+class Learning(NamedTuple):
+    """A course of updates, which is the same, to rounding, in each of the forms that follow it.
+
+    Attributes:
+        forms: those that follow it.
+        within: the form whose seconds the budgets are.
+        share: of a budget that its trainings may take.
+        run: the form by which it is run, on one core in the least time.
+        problems: of each family in an update, one number of which is chosen.
+    """
+
+    forms: tuple[str, ...]
+    within: str
+    share: float
+    run: str
+    problems: tuple[int, ...]
+
+
+LEARNINGS = {
+    "sequential": Learning(("baseline", "compiled"), "baseline", 1.0, "compiled", (1,)),
+    "together": Learning(("all",), "all", 0.1, "all_on_one_rank", (1, 4)),
+}
+LEARNING_OF = {form: name for name, learning in LEARNINGS.items() for form in learning.forms}
+TRAINED = tuple(LEARNING_OF)
 
 # Of the paper: seconds of the base and of the optimized form by number of clusters; overall
 # speed-up by number of tasks, read off its plot.

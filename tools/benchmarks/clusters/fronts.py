@@ -1,74 +1,121 @@
-"""The quality of a trained rule against the time of its training, for each form."""
+"""The quality of a trained rule against the time of its training, for each form.
+
+What a training learns depends on its updates alone, and what it takes on their number and on the
+form that makes them. So the time of an update is measured in each form, with nothing else running;
+and trainings are run in the form that is quickest on one core, whatever else runs.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from ..asking import Worker
-from .forms import FAMILIES, FORMS, PROBLEM_STEPS, TRAINED, cell
+from .at_once import at_once
+from .forms import LEARNINGS, PROBLEM_STEPS, QUALITY, cell
 from .kept import Results
+from .paces import seconds_of_an_update
 from .results import mean_accuracy, mean_score
 
+# Of each family in an update: numbers to choose from.
+PROBLEMS = {name: learning.problems for name, learning in LEARNINGS.items()}
 _PROBLEMS = 20  # of each family, in an evaluation
-_RATES = (1e-3, 3e-3, 1e-2)
-_TUNING_SEED = 1000
+_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+_FIRST = {"problems": 1, "rate": 3e-3}
+_TUNING_SEEDS = (1000, 1001)
 
 
 class Fronts:
-    """Trainings of the forms of `TRAINED` to each budget, with the meta-rate that suits it.
+    """Trainings by each of `LEARNINGS` to each budget, with the meta-rate that suits it.
 
     Args:
-        jobs: Workers of `jobs.clusters` by their number of ranks.
-        results: What is known, and where to keep more.
+        learners: For each of `LEARNINGS` a worker of `jobs.clusters`.
+        results: What is known, the time of an update among it, and where to keep more.
         seeds: How many trainings to make of each form and budget.
-        budgets: Seconds of training.
+        budgets: Seconds of training of the baseline.
     """
 
     def __init__(
-        self, jobs: Mapping[int, Worker], results: Results, seeds: int, budgets: Sequence[float]
+        self,
+        learners: Mapping[str, Worker],
+        results: Results,
+        seeds: int,
+        budgets: Sequence[float],
     ):
-        self.jobs, self.results, self.seeds, self.budgets = jobs, results, seeds, budgets
+        self.learners, self.results, self.seeds = learners, results, seeds
+        self.budgets = budgets
 
     def measure(self) -> None:
         """Measures what is not known yet, the shortest budgets first."""
         self.results.once("rivals", self._rivals)
+        at_once(self._front, self.learners)
+
+    def _front(self, name: str, learner: Worker) -> None:
+        """Tunes and trains by one of `LEARNINGS`."""
+        best = _FIRST
         for budget in self.budgets:
-            for form in TRAINED:
-                self.results.once(f"rate_{form}_{budget:g}", self._best_rate, form, budget)
-            # Seed by seed, so that the forms take turns.
+            settings = f"settings_{name}_{budget:g}"
+            self.results.once(settings, self._best_settings, name, learner, budget, best)
+            best = self.results.known[settings]
             for seed in range(self.seeds):
-                for form in TRAINED:
-                    rate = self.results.known[f"rate_{form}_{budget:g}"]
-                    name = f"quality_{form}_{budget:g}_{seed}"
-                    self.results.once(name, self._training, form, budget, rate, seed)
+                training = f"quality_{name}_{budget:g}_{seed}"
+                self.results.once(training, self._training, name, learner, budget, seed, **best)
 
     def _rivals(self) -> dict[str, float]:
         """How the best hand-designed optimizer ends on the problems of the evaluation."""
-        return self.jobs[1].call("rivals", problem_steps=PROBLEM_STEPS, problems=_PROBLEMS)
+        return self.learners["sequential"].call(
+            "rivals", problem_steps=PROBLEM_STEPS, evaluated=QUALITY, problems=_PROBLEMS
+        )
 
-    def _best_rate(self, form: str, budget: float) -> float:
-        """The rate of the best mean score; on a seed of its own."""
+    def _best_settings(
+        self, name: str, learner: Worker, budget: float, near: Mapping[str, float]
+    ) -> dict[str, float]:
+        """The rate and number of problems of the best score of softmax regression, on own seeds.
 
-        def score(rate: float) -> float:
-            name = f"tuning_{form}_{budget:g}_{rate:g}"
-            self.results.once(name, self._training, form, budget, rate, _TUNING_SEED)
-            return mean_score(self.results.known[name], self.results.known["rivals"])
+        Args:
+            name: Of `LEARNINGS`.
+            learner: Its worker.
+            budget: Seconds.
+            near: What suited a shorter training. Its rate and the neighbors of that are tried,
+                with as many problems or more: the noise of few shows in long trainings.
+        """
 
-        return min(_RATES, key=score)
+        def score(settings: dict[str, float]) -> float:
+            found = []
+            for seed in _TUNING_SEEDS:
+                tuning = (
+                    f"tuning_{name}_{budget:g}_{settings['problems']}_{settings['rate']:g}_{seed}"
+                )
+                self.results.once(tuning, self._training, name, learner, budget, seed, **settings)
+                found.append(self.results.known[tuning])
+            rivals = self.results.known["rivals"]
+            return sum(mean_score(training, rivals) for training in found)
 
-    def _training(self, form: str, budget: float, rate: float, seed: int) -> dict[str, Any]:
-        training = self.jobs[FORMS[form]["ranks"]].call(
+        place = _RATES.index(near["rate"])
+        rates = _RATES[max(0, place - 1) : place + 2]
+        counts = [count for count in PROBLEMS[name] if count >= near["problems"]]
+        tried = product(counts, rates)
+        return min(({"problems": problems, "rate": rate} for problems, rate in tried), key=score)
+
+    def _training(
+        self, name: str, learner: Worker, budget: float, seed: int, rate: float, problems: int
+    ) -> dict[str, Any]:
+        learning = LEARNINGS[name]
+        pace = seconds_of_an_update(self.results.known, "best", learning.within, problems)
+        updates = max(2, round(learning.share * budget / pace))
+        training = learner.call(
             "train",
-            budget=budget,
+            updates=updates,
             problem_steps=PROBLEM_STEPS,
+            evaluated=QUALITY,
             problems_of_family=_PROBLEMS,
             rate=rate,
             seed=seed,
-            **cell(form, FAMILIES, 1),
+            **cell(learning.run, QUALITY, problems),
         )
         score = mean_score(training, self.results.known["rivals"])
         print(
-            f"  {training['updates']} updates in {training['seconds']:.1f} s at {rate:g}: score "
-            f"{score:.3f}, {mean_accuracy(training):.1f} %",
+            f"  {updates} updates by {problems} of a family at {rate:g}: score {score:.3f}, "
+            f"{mean_accuracy(training):.1f} %",
             flush=True,
         )
-        return training
+        return {"updates": updates, "problems": problems, **training}

@@ -1,6 +1,7 @@
 """What has been measured, kept so that a second start goes on where the first has stopped."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class Results:
 
     def __init__(self, path: Path):
         self.path = path
+        self._lock = threading.Lock()  # results come from several threads
         self.known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def settle(self, flag: str, value: Any) -> None:
@@ -39,9 +41,13 @@ class Results:
                 "another --output_dir.",
             )
 
-    def once(self, name: str, measure: Callable[..., Any], *arguments: Any) -> None:
+    def once(
+        self, name: str, measure: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> None:
         """Measures what is not known yet."""
         if name not in self.known:
             print(f"{name} ...", flush=True)
-            self.known[name] = measure(*arguments)
-            write_whole(self.path, json.dumps(self.known))
+            found = measure(*arguments, **keywords)
+            with self._lock:
+                self.known[name] = found
+                write_whole(self.path, json.dumps(self.known))

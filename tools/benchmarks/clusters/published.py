@@ -4,43 +4,52 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..asking import Worker
-from .forms import FAMILIES, FORMS, PROBLEM_STEPS, TARGET, TRAINED, cell
+from .at_once import at_once
+from .forms import LEARNINGS, PROBLEM_STEPS, QUALITY, SOFTMAX, TARGET, cell
 from .kept import Results
+from .paces import seconds_of_an_update
 from .results import reached
 
+# Of each family in an update: as many as there may be.
+PROBLEMS = {name: learning.problems[-1:] for name, learning in LEARNINGS.items()}
 _EVALUATED = 5  # problems of each of the four sizes
-_EVALUATE_EVERY = 0.1  # of the seconds so far
+_EVALUATE_EVERY = 0.1  # of the updates so far
 
 
-def measure(jobs: Mapping[int, Worker], results: Results, trainings: int, limit: float) -> None:
+def measure(learners: Mapping[str, Worker], results: Results, trainings: int, limit: float) -> None:
     """Measures what is not known yet.
 
     Args:
-        jobs: Workers of `jobs.clusters` by their number of ranks.
-        results: What is known, and where to keep more.
-        trainings: How many to make of each form.
-        limit: Seconds that each takes.
+        learners: For each of `LEARNINGS` a worker of `jobs.clusters`.
+        results: What is known, the time of an update among it, and where to keep more.
+        trainings: How many to make of each of `LEARNINGS`.
+        limit: Seconds that each takes, of the baseline; of all together the share of `LEARNINGS`.
     """
 
-    def training(form: str, seed: int) -> dict[str, Any]:
-        found = jobs[FORMS[form]["ranks"]].call(
+    def training(name: str, learner: Worker, problems: int, seed: int) -> dict[str, Any]:
+        learning = LEARNINGS[name]
+        pace = seconds_of_an_update(results.known, "published", learning.within, problems)
+        found = learner.call(
             "learn",
+            updates=round(learning.share * limit / pace),
             problem_steps=PROBLEM_STEPS,
             evaluate_every=_EVALUATE_EVERY,
+            evaluated=SOFTMAX,
             problems_of_family=_EVALUATED,
-            limit=limit,
             seed=seed,
-            **cell(form, FAMILIES, 1),
+            **cell(learning.run, QUALITY, problems),
         )
         held = reached(found["curve"], TARGET)
-        seconds, updates, accuracy = found["curve"][-1]
+        updates, accuracy = found["curve"][-1]
         print(
-            f"  {TARGET:g} % held from {held and round(held, 2)} s on; {accuracy:.1f} % after "
-            f"{seconds:.1f} s, {updates} updates of the rule",
+            f"  {TARGET:g} % held from update {held} on; {accuracy:.1f} % after {updates}",
             flush=True,
         )
-        return found
+        return {"problems": problems, **found}
 
-    for seed in range(trainings):  # so that the forms take turns
-        for form in TRAINED:
-            results.once(f"published_{form}_{seed}", training, form, seed)
+    def trainings_of(name: str, learner: Worker) -> None:
+        (problems,) = PROBLEMS[name]
+        for seed in range(trainings):
+            results.once(f"published_{name}_{seed}", training, name, learner, problems, seed)
+
+    at_once(trainings_of, learners)

@@ -8,7 +8,8 @@ import numpy as np
 
 from tfmeta.evaluation.statistics import interval95
 
-from .forms import FAMILIES, PAPER_CLUSTERS, PAPER_TASKS, TARGET, TRAINED
+from .forms import FAMILIES, LEARNING_OF, LEARNINGS, PAPER_CLUSTERS, PAPER_TASKS, TARGET, TRAINED
+from .paces import seconds_of_an_update
 
 # By what the names of their idle shares end with.
 _ON_TWO_RANKS = {"": "all", "_graph": "two_ranks", "_whole": "two_ranks_whole"}
@@ -52,18 +53,26 @@ def summarized(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def budgets(known: Mapping[str, Any]) -> list[float]:
-    """The budgets, in seconds, of which every form has trainings."""
+    """The budgets, in seconds of the baseline, to which there are trainings by all `LEARNINGS`."""
     found = [
-        {float(name.split("_")[2]) for name in known if name.startswith(f"quality_{form}_")}
-        for form in TRAINED
+        {float(name.split("_")[2]) for name in known if name.startswith(f"quality_{learning}_")}
+        for learning in LEARNINGS
     ]
     return sorted(set.intersection(*found))
 
 
 def trainings(known: Mapping[str, Any], form: str, budget: float) -> list[dict[str, Any]]:
-    """What is known of a form's trainings to a budget, by seed."""
-    mark = f"quality_{form}_{budget:g}_"
-    return [known[name] for name in sorted(known) if name.startswith(mark)]
+    """What is known of a form's trainings to a budget, by seed, and the `seconds` it takes them."""
+    mark = f"quality_{LEARNING_OF[form]}_{budget:g}_"
+    found = [known[name] for name in sorted(known) if name.startswith(mark)]
+    return [
+        {
+            "seconds": training["updates"]
+            * seconds_of_an_update(known, "best", form, training["problems"]),
+            **training,
+        }
+        for training in found
+    ]
 
 
 def _at_budget(known: Mapping[str, Any], form: str, budget: float) -> dict[str, Any]:
@@ -72,7 +81,7 @@ def _at_budget(known: Mapping[str, Any], form: str, budget: float) -> dict[str, 
         name: [quality(known, training) for training in found] for name, quality in MEASURES.items()
     }
     return {
-        "rate": known.get(f"rate_{form}_{budget:g}"),
+        **known.get(f"settings_{LEARNING_OF[form]}_{budget:g}", {}),
         "seconds": [training["seconds"] for training in found],
         "updates": [training["updates"] for training in found],
         **values,
@@ -133,27 +142,30 @@ def _of_ratios(found: Sequence[float | None]) -> dict[str, float | None]:
 
 def _published(known: Mapping[str, Any], form: str) -> list[float | None]:
     """The seconds after which a form held the accuracy, by seed."""
-    mark = f"published_{form}_"
-    return [
-        reached(known[name]["curve"], TARGET) for name in sorted(known) if name.startswith(mark)
-    ]
+    mark = f"published_{LEARNING_OF[form]}_"
+    found = []
+    for training in (known[name] for name in sorted(known) if name.startswith(mark)):
+        updates = reached(training["curve"], TARGET)
+        pace = seconds_of_an_update(known, "published", form, training["problems"])
+        found.append(None if updates is None else updates * pace)
+    return found
 
 
 def _sooner(seconds: Mapping[str, list[float | None]]) -> float | None:
     """How many times sooner than the baseline all together is there: the median of seeds."""
     pairs = list(zip(seconds["baseline"], seconds["all"], strict=False))
-    found = [a / b for a, b in pairs if a and b]
+    found = [a / b for a, b in pairs if a is not None and b]
     return statistics.median(found) if len(found) == len(pairs) > 0 else None
 
 
-def reached(curve: Sequence[Any], target: float) -> float | None:
-    """The seconds from which on the accuracy was held for the rest of the training, or None."""
+def reached(curve: Sequence[Any], target: float) -> int | None:
+    """The update from which on the accuracy was held for the rest of the training, or None."""
     since = None
-    for seconds, _, accuracy in curve:
+    for updates, accuracy in curve:
         if accuracy < target:
             since = None
         elif since is None:
-            since = seconds
+            since = updates
     return since
 
 

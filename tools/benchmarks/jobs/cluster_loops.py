@@ -6,7 +6,7 @@ import keras
 
 from tfmeta import distributed
 from tfmeta.learners.estimators import TruncatedGradient
-from tfmeta.learners.meta_losses import LogRatio
+from tfmeta.learners.meta_losses import LastLogRatio, LogRatio
 from tfmeta.learners.optimizer import OptimizerLearner
 from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems.parallel_batches import ParallelBatches
@@ -30,8 +30,8 @@ RECIPES = {
         vectorized,
     ),
     "best": lambda xla, vectorized: _learner(
-        HierarchicalRNN(first_rates=(1e-3, 1e-1)),
-        LogRatio(1e-8),
+        HierarchicalRNN(first_rates=(1e-3, 1e-2)),
+        LastLogRatio(1e-8),
         TruncatedGradient(problem_clip=1.0),
         keras.optimizers.Adam(),
         xla,

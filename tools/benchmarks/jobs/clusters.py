@@ -6,6 +6,7 @@ can take turns without being traced again.
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,11 +23,11 @@ from tfmeta.problems.registry import problems_named
 from tfmeta.registry import PACKINGS
 from tfmeta.scheduling.schedule import predicted
 from tfmeta.scheduling.truncation import FixedUnrolls, Lengths
-from tfmeta.training.rates import rate as rate_over
+from tfmeta.training.rates import Warmup
 from tfmeta.updates import HierarchicalRNN
 
 from ..answering import serve
-from ..clusters.forms import FAMILIES, UNROLL
+from ..clusters.forms import UNROLL
 from .cluster_loops import ClusterLoops
 
 # Problems of training number seed have the addresses from so many times the seed.
@@ -34,9 +35,6 @@ _STEPS_OF_A_SEED = 1_000_000
 _EVALUATION_SEED = 1
 _TUNING_PROBLEMS = 16
 _ROUNDS = 3  # over all families, by which an update is timed
-# The published sizes of the paper's measure, and one family of each type.
-_SOFTMAX = tuple(f"softmax_regression_{features}" for features in (10, 100, 200, 256))
-_QUALITY = tuple(dict.fromkeys([*FAMILIES, *_SOFTMAX]))
 
 
 class Runs:
@@ -45,6 +43,7 @@ class Runs:
     def __init__(self) -> None:
         self._loop_of = ClusterLoops()
         self._loops: dict[str, Any] = {}
+        self._trainings: dict[str, Training] = {}
         self._evaluations: dict[str, tuple[HierarchicalRNN, dict[str, LossCurves]]] = {}
 
     def time(self, meta_iterations: int, **cell: Any) -> dict[str, Any]:
@@ -81,114 +80,116 @@ class Runs:
             "possible": predicted(best, loop.schedule.loads),
         }
 
+    def pace(self, recipe: str, problem_steps: int, **cell: Any) -> dict[str, float]:
+        """The seconds of an update of the rule, the mean over some rounds of problems.
+
+        Args:
+            recipe: of `RECIPES`.
+            problem_steps: of a problem.
+            **cell: as of `ClusterLoops`.
+        """
+        return {"seconds": self._training(recipe, problem_steps, cell).seconds_of_an_update()}
+
     def train(
         self,
-        budget: float,
+        updates: int,
         problem_steps: int,
+        evaluated: Sequence[str],
         problems_of_family: int,
         rate: float,
         seed: int,
         **cell: Any,
-    ) -> dict[str, Any]:
-        """Trains for so many seconds, at a rate that rises and falls within them; then evaluates.
+    ) -> dict[str, dict[str, float]]:
+        """Trains by so many updates, at a rate that rises and falls within them; then evaluates.
 
-        How many updates that is follows from the time of the first ones, which are undone: they
-        trace graphs and pack the groups too. Adam's rate rises over the first sixteenth of the
-        updates and falls to zero along a cosine.
+        Adam's rate rises over the first sixteenth of the updates and falls to zero along a cosine.
 
         Args:
-            budget: seconds of training.
+            updates: of the rule, each by an unroll of a problem, or of some of every family.
             problem_steps: of a problem, in training and in evaluation.
-            problems_of_family: problems of each family, in an evaluation.
+            evaluated: the families of the evaluation, by name.
+            problems_of_family: problems of each of them.
             rate: the highest of Adam.
             seed: of the rule and of the problems.
             **cell: as of `ClusterLoops`.
 
         Returns:
-            `seconds` and `updates` of the training, and by family of the evaluation the mean
-            `log10` of the final losses and the `accuracy` in per cent.
+            By family of the evaluation the mean `log10` of the final losses, and the `accuracy` in
+            per cent.
         """
-        training = Training(self._loop_of, "best", problem_steps, seed, cell)
-        per_update = training.seconds_of_an_update()
-        updates = max(2, round(distributed.gather_objects(budget / per_update)[0]))
-        rates = rate_over(rate, "cosine", updates, updates // 16)
-        training.begin()
-        seconds = 0.0
-        for number in range(updates):
-            started = time.perf_counter()
-            training.learner.optimizer.learning_rate = rates(number) if callable(rates) else rates
+        training = self._training("best", problem_steps, cell)
+        rising = max(1, updates // 16)
+        falling = keras.optimizers.schedules.CosineDecay(rate, updates - rising)
+        training.begin(seed)
+        for now in np.asarray(Warmup(falling, rate, rising)(np.arange(updates))):
+            training.learner.optimizer.learning_rate = now
             training.update()
-            seconds += time.perf_counter() - started
-        ended = self._evaluated(training.learner.rule, problem_steps, _QUALITY, problems_of_family)
-        return {"seconds": seconds, "updates": updates, **ended}
+        return self._evaluated(training.learner.rule, problem_steps, evaluated, problems_of_family)
 
     def learn(
         self,
+        updates: int,
         problem_steps: int,
         evaluate_every: float,
+        evaluated: Sequence[str],
         problems_of_family: int,
-        limit: float,
         seed: int,
         **cell: Any,
     ) -> dict[str, Any]:
         """Trains with the published meta-optimizer, and evaluates on the way.
 
-        The clock stands still while the rule is evaluated.
-
         Args:
+            updates: as of `train`.
             problem_steps: of a problem, in training and in evaluation.
-            evaluate_every: the rule is evaluated after its first update, and then when such a
-                share of the seconds of training so far has been added.
-            problems_of_family: problems of each of the four softmax regressions, in an evaluation.
-            limit: seconds of training.
+            evaluate_every: the rule is evaluated when such a share of the updates so far has been
+                added, and after the last one.
+            evaluated: the families of an evaluation, by name; all have an accuracy.
+            problems_of_family: problems of each of them.
             seed: of the rule and of the problems.
             **cell: as of `ClusterLoops`.
 
         Returns:
-            `curve`: seconds of training, updates of the rule (each by an unroll of a problem, or of
-            one of every family) and accuracy in per cent at each evaluation.
+            `curve`: updates and accuracy in per cent at each evaluation.
         """
-        training = Training(self._loop_of, "published", problem_steps, seed, cell)
-        training.begin()
-
-        def accuracy() -> float:
-            ended = self._evaluated(
-                training.learner.rule, problem_steps, _SOFTMAX, problems_of_family
-            )
-            return sum(ended["accuracy"].values()) / len(ended["accuracy"])
-
-        curve = [(0.0, 0, accuracy())]
-        seconds, updated = 0.0, 0
-        while seconds < limit:
-            began = seconds
-            while True:
-                started = time.perf_counter()
+        training = self._training("published", problem_steps, cell)
+        training.begin(seed)
+        curve, evaluate_at = [], 0
+        for number in range(updates + 1):
+            if number in (evaluate_at, updates):
+                ended = self._evaluated(
+                    training.learner.rule, problem_steps, evaluated, problems_of_family
+                )
+                curve.append((number, sum(ended["accuracy"].values()) / len(evaluated)))
+                evaluate_at = max(number + 1, math.ceil(number * (1 + evaluate_every)))
+            if number < updates:
                 training.update()
-                seconds += time.perf_counter() - started
-                updated += 1
-                # Rank 0 decides for all when it is time.
-                if distributed.gather_objects(seconds - began >= evaluate_every * began)[0]:
-                    break
-            curve.append((seconds, updated, accuracy()))
-            seconds, curve = distributed.gather_objects((seconds, curve))[0]
         return {"curve": curve}
 
-    def rivals(self, problem_steps: int, problems: int) -> dict[str, float]:
+    def rivals(
+        self, problem_steps: int, evaluated: Sequence[str], problems: int
+    ) -> dict[str, float]:
         """The mean log10 of the final losses of the best hand-designed optimizer, by family.
 
         Args:
             problem_steps: after which they are taken.
-            problems: of each family of the evaluation.
+            evaluated: the families, by name.
+            problems: of each of them.
         """
         found = {}
         for trained_on, family in zip(
-            _named(_QUALITY, 0), _named(_QUALITY, _EVALUATION_SEED), strict=True
+            _named(evaluated, 0), _named(evaluated, _EVALUATION_SEED), strict=True
         ):
             tuned = tune(trained_on, problem_steps, _TUNING_PROBLEMS)
             best = min(tuned, key=lambda name: tuned[name].score)
             measures = Rivals(family, problem_steps, problems).once({best: tuned[best].numbers})
             found[family.name] = float(log10_loss(measures[best][:, -1, 0]).mean())
         return found
+
+    def _training(self, recipe: str, problem_steps: int, cell: dict[str, Any]) -> "Training":
+        key = json.dumps([recipe, problem_steps, cell], sort_keys=True)
+        if key not in self._trainings:
+            self._trainings[key] = Training(self._loop_of, recipe, problem_steps, cell)
+        return self._trainings[key]
 
     def _evaluated(
         self, rule: Any, steps: int, names: Sequence[str], problems: int
@@ -232,36 +233,33 @@ class Training:
         loop_of: makes the loops.
         recipe: of `RECIPES`; published, the meta-optimizer is RMSProp at 1e-6.
         problem_steps: of a problem.
-        seed: of the rule and of the problems.
         cell: as of `ClusterLoops`.
     """
 
     def __init__(
-        self,
-        loop_of: ClusterLoops,
-        recipe: str,
-        problem_steps: int,
-        seed: int,
-        cell: dict[str, Any],
+        self, loop_of: ClusterLoops, recipe: str, problem_steps: int, cell: dict[str, Any]
     ):
         cells = [cell]
         if max(cell["clusters"]) == 0:
             cells = [{**cell, "families": [name], "clusters": [0]} for name in cell["families"]]
         self._lengths = FixedUnrolls(problem_steps, UNROLL)(0)
         self._loops = [loop_of(self._lengths, recipe=recipe, **cell) for cell in cells]
-        self._seed = seed
         self.learner = self._loops[0].learner
 
-    def begin(self) -> None:
-        """Goes back to the start."""
+    def begin(self, seed: int) -> None:
+        """Goes back to the start.
+
+        Args:
+            seed: of the rule and of the problems.
+        """
         config = self.learner.rule.get_config()
-        fresh = type(self.learner.rule).from_config({**config, "seed": self._seed})
+        fresh = type(self.learner.rule).from_config({**config, "seed": seed})
         fresh.build([])
         self.learner.rule.set_weights(fresh.get_weights())
         for variable in self.learner.optimizer.variables:
             if variable.name != "learning_rate":
                 variable.assign(variable * 0)
-        self._updates = self._all_updates()
+        self._updates = self._all_updates(seed)
 
     def update(self) -> None:
         """The next update of the rule."""
@@ -269,17 +267,17 @@ class Training:
 
     def seconds_of_an_update(self) -> float:
         """The mean over some rounds of problems."""
-        self.begin()
+        self.begin(seed=0)
         count = _ROUNDS * len(self._loops) * len(self._lengths.steps)
         started = time.perf_counter()
         for _ in range(count):
             self.update()
         return (time.perf_counter() - started) / count
 
-    def _all_updates(self) -> Iterator[float]:
+    def _all_updates(self, seed: int) -> Iterator[float]:
         for step in itertools.count():
-            loop = self._loops[_in_turn(len(self._loops), step, self._seed)]
-            yield from loop.updates(_STEPS_OF_A_SEED * self._seed + step, self._lengths)
+            loop = self._loops[_in_turn(len(self._loops), step, seed)]
+            yield from loop.updates(_STEPS_OF_A_SEED * seed + step, self._lengths)
 
 
 def _named(names: Sequence[str], seed: int) -> list[Any]:

@@ -19,20 +19,27 @@ from ..answering import serve
 
 
 class Ours:
-    """Unrolls with GRU cells, the log ratio of the loss on all data, and second derivatives.
+    """Unrolls with the log ratio of the loss on all data, and second derivatives.
 
     Args:
         family: the name of a family among the five types of problems.
         meta_batch: problems that are trained at once.
         unroll: steps between two updates of the rule.
+        cell: `"gru"` or `"lstm"`.
         vectorized: Run all problems as one, else one by one.
         xla: compile the unrolls with XLA.
     """
 
-    def __init__(self, family: str, meta_batch: int, unroll: int, vectorized: bool, xla: bool):
+    def __init__(
+        self, family: str, meta_batch: int, unroll: int, cell: str, vectorized: bool, xla: bool
+    ):
         problems = {problems.name: problems for problems in problems_named("wichrowska")}[family]
         learner = OptimizerLearner(
-            HierarchicalRNN(), "log_ratio", first_order=False, vectorized=vectorized, xla=xla
+            HierarchicalRNN(cell=cell),
+            "log_ratio",
+            first_order=False,
+            vectorized=vectorized,
+            xla=xla,
         )
         learner.compile(optimizer=keras.optimizers.Adam(1e-3))
         self.training = TruncatedTraining(learner, [problems], EvenSchedule(meta_batch))
