@@ -38,7 +38,8 @@ from tfmeta.errors import ArgumentError
 from tfmeta.files import write_whole
 from tfmeta.tools import program
 from tfmeta.tools.benchmarks.asking import Worker, cores
-from tfmeta.tools.benchmarks.clusters import fronts, published
+from tfmeta.tools.benchmarks.clusters import published
+from tfmeta.tools.benchmarks.clusters.fronts import Fronts
 from tfmeta.tools.benchmarks.clusters.kept import Results
 from tfmeta.tools.benchmarks.clusters.paces import measure_paces
 from tfmeta.tools.benchmarks.clusters.results import summarized
@@ -84,16 +85,16 @@ def main() -> None:
         if "task_step" in FLAGS.measures:
             measure_task_steps(jobs, results, FLAGS.blocks)
         if "quality" in FLAGS.measures:
-            measure_paces(jobs, results, "best", fronts.PROBLEMS, FLAGS.blocks)
+            measure_paces(jobs, results, "best", FLAGS.blocks)
         if "published" in FLAGS.measures:
-            measure_paces(jobs, results, "published", published.PROBLEMS, FLAGS.blocks)
+            measure_paces(jobs, results, "published", FLAGS.blocks)
         # What follows is not timed, and has a core for each learning.
         learners = {"sequential": jobs[1]}
         if set(FLAGS.measures) - {"task_step"}:
             learners["together"] = stack.enter_context(Worker("jobs.clusters", core=1))
             learners["together"].call("build")
         if "quality" in FLAGS.measures:
-            fronts.Fronts(learners, results, FLAGS.trainings, budgets).measure()
+            Fronts(learners, results, FLAGS.trainings, budgets).measure()
         if "published" in FLAGS.measures:
             published.measure(learners, results, FLAGS.trainings, FLAGS.limit)
     summary = {**summarized(results.known), "seconds": time.monotonic() - started}

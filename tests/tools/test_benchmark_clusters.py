@@ -44,14 +44,13 @@ def test_a_rank_is_idle_while_it_waits_for_the_longest():
 def training(updates, accuracy, log10=0.0):
     return {
         "updates": updates,
-        "problems": 1,
         "log10": dict.fromkeys(QUALITY, log10),
         "accuracy": dict.fromkeys(SOFTMAX, accuracy),
     }
 
 
 # Seconds of an update: the medians are 4, 1, and 2.
-PACES = {"baseline_1": [4.0, 3.0, 5.0], "compiled_1": [1.0, 1.0, 2.0], "all_1": [2.0, 2.0, 2.0]}
+PACES = {"baseline": [4.0, 3.0, 5.0], "compiled": [1.0, 1.0, 2.0], "all": [2.0, 2.0, 2.0]}
 
 
 def fronts(**accuracies):
@@ -95,7 +94,7 @@ def test_a_score_is_that_of_the_best_optimizer_less_the_rules():
 
 def test_an_accuracy_is_reached_where_it_is_held_to_the_end():
     def curve(*accuracies):
-        return {"problems": 1, "curve": list(enumerate(accuracies))}
+        return {"curve": list(enumerate(accuracies))}
 
     known = {
         "paces_published": PACES,

@@ -45,19 +45,19 @@ class Learning(NamedTuple):
         within: the form whose seconds the budgets are.
         share: of a budget that its trainings may take.
         run: the form by which it is run, on one core in the least time.
-        problems: of each family in an update, one number of which is chosen.
+        problems: of each family in an update.
     """
 
     forms: tuple[str, ...]
     within: str
     share: float
     run: str
-    problems: tuple[int, ...]
+    problems: int
 
 
 LEARNINGS = {
-    "sequential": Learning(("baseline", "compiled"), "baseline", 1.0, "compiled", (1,)),
-    "together": Learning(("all",), "all", 0.1, "all_on_one_rank", (1, 4)),
+    "sequential": Learning(("baseline", "compiled"), "baseline", 1.0, "compiled", 1),
+    "together": Learning(("all",), "all", 0.1, "all_on_one_rank", 4),
 }
 LEARNING_OF = {form: name for name, learning in LEARNINGS.items() for form in learning.forms}
 TRAINED = tuple(LEARNING_OF)

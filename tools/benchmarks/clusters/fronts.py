@@ -6,21 +6,18 @@ and trainings are run in the form that is quickest on one core, whatever else ru
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any
 
 from ..asking import Worker
 from .at_once import at_once
 from .forms import LEARNINGS, PROBLEM_STEPS, QUALITY, cell
 from .kept import Results
-from .paces import seconds_of_an_update
+from .paces import updates_within
 from .results import mean_accuracy, mean_score
 
-# Of each family in an update: numbers to choose from.
-PROBLEMS = {name: learning.problems for name, learning in LEARNINGS.items()}
 _PROBLEMS = 20  # of each family, in an evaluation
 _RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-_FIRST = {"problems": 1, "rate": 3e-3}
+_FIRST_RATE = 3e-3
 _TUNING_SEEDS = (1000, 1001)
 
 
@@ -51,14 +48,14 @@ class Fronts:
 
     def _front(self, name: str, learner: Worker) -> None:
         """Tunes and trains by one of `LEARNINGS`."""
-        best = _FIRST
+        best = _FIRST_RATE
         for budget in self.budgets:
-            settings = f"settings_{name}_{budget:g}"
-            self.results.once(settings, self._best_settings, name, learner, budget, best)
-            best = self.results.known[settings]
+            rate = f"rate_{name}_{budget:g}"
+            self.results.once(rate, self._best_rate, name, learner, budget, best)
+            best = self.results.known[rate]
             for seed in range(self.seeds):
                 training = f"quality_{name}_{budget:g}_{seed}"
-                self.results.once(training, self._training, name, learner, budget, seed, **best)
+                self.results.once(training, self._training, name, learner, budget, seed, best)
 
     def _rivals(self) -> dict[str, float]:
         """How the best hand-designed optimizer ends on the problems of the evaluation."""
@@ -66,42 +63,32 @@ class Fronts:
             "rivals", problem_steps=PROBLEM_STEPS, evaluated=QUALITY, problems=_PROBLEMS
         )
 
-    def _best_settings(
-        self, name: str, learner: Worker, budget: float, near: Mapping[str, float]
-    ) -> dict[str, float]:
-        """The rate and number of problems of the best score of softmax regression, on own seeds.
+    def _best_rate(self, name: str, learner: Worker, budget: float, near: float) -> float:
+        """The rate of the best score of softmax regression, on seeds of its own.
 
         Args:
             name: Of `LEARNINGS`.
             learner: Its worker.
             budget: Seconds.
-            near: What suited a shorter training. Its rate and the neighbors of that are tried,
-                with as many problems or more: the noise of few shows in long trainings.
+            near: What suited a shorter training; its neighbors are tried too.
         """
 
-        def score(settings: dict[str, float]) -> float:
+        def score(rate: float) -> float:
             found = []
             for seed in _TUNING_SEEDS:
-                tuning = (
-                    f"tuning_{name}_{budget:g}_{settings['problems']}_{settings['rate']:g}_{seed}"
-                )
-                self.results.once(tuning, self._training, name, learner, budget, seed, **settings)
+                tuning = f"tuning_{name}_{budget:g}_{rate:g}_{seed}"
+                self.results.once(tuning, self._training, name, learner, budget, seed, rate)
                 found.append(self.results.known[tuning])
-            rivals = self.results.known["rivals"]
-            return sum(mean_score(training, rivals) for training in found)
+            return sum(mean_score(training, self.results.known["rivals"]) for training in found)
 
-        place = _RATES.index(near["rate"])
-        rates = _RATES[max(0, place - 1) : place + 2]
-        counts = [count for count in PROBLEMS[name] if count >= near["problems"]]
-        tried = product(counts, rates)
-        return min(({"problems": problems, "rate": rate} for problems, rate in tried), key=score)
+        place = _RATES.index(near)
+        return min(_RATES[max(0, place - 1) : place + 2], key=score)
 
     def _training(
-        self, name: str, learner: Worker, budget: float, seed: int, rate: float, problems: int
+        self, name: str, learner: Worker, budget: float, seed: int, rate: float
     ) -> dict[str, Any]:
         learning = LEARNINGS[name]
-        pace = seconds_of_an_update(self.results.known, "best", learning.within, problems)
-        updates = max(2, round(learning.share * budget / pace))
+        updates = updates_within(self.results.known, "best", name, budget)
         training = learner.call(
             "train",
             updates=updates,
@@ -110,12 +97,11 @@ class Fronts:
             problems_of_family=_PROBLEMS,
             rate=rate,
             seed=seed,
-            **cell(learning.run, QUALITY, problems),
+            **cell(learning.run, QUALITY, learning.problems),
         )
         score = mean_score(training, self.results.known["rivals"])
         print(
-            f"  {updates} updates by {problems} of a family at {rate:g}: score {score:.3f}, "
-            f"{mean_accuracy(training):.1f} %",
+            f"  {updates} updates at {rate:g}: score {score:.3f}, {mean_accuracy(training):.1f} %",
             flush=True,
         )
-        return {"updates": updates, "problems": problems, **training}
+        return {"updates": updates, **training}

@@ -7,11 +7,9 @@ from ..asking import Worker
 from .at_once import at_once
 from .forms import LEARNINGS, PROBLEM_STEPS, QUALITY, SOFTMAX, TARGET, cell
 from .kept import Results
-from .paces import seconds_of_an_update
+from .paces import updates_within
 from .results import reached
 
-# Of each family in an update: as many as there may be.
-PROBLEMS = {name: learning.problems[-1:] for name, learning in LEARNINGS.items()}
 _EVALUATED = 5  # problems of each of the four sizes
 _EVALUATE_EVERY = 0.1  # of the updates so far
 
@@ -26,18 +24,17 @@ def measure(learners: Mapping[str, Worker], results: Results, trainings: int, li
         limit: Seconds that each takes, of the baseline; of all together the share of `LEARNINGS`.
     """
 
-    def training(name: str, learner: Worker, problems: int, seed: int) -> dict[str, Any]:
+    def training(name: str, learner: Worker, seed: int) -> dict[str, Any]:
         learning = LEARNINGS[name]
-        pace = seconds_of_an_update(results.known, "published", learning.within, problems)
         found = learner.call(
             "learn",
-            updates=round(learning.share * limit / pace),
+            updates=updates_within(results.known, "published", name, limit),
             problem_steps=PROBLEM_STEPS,
             evaluate_every=_EVALUATE_EVERY,
             evaluated=SOFTMAX,
             problems_of_family=_EVALUATED,
             seed=seed,
-            **cell(learning.run, QUALITY, problems),
+            **cell(learning.run, QUALITY, learning.problems),
         )
         held = reached(found["curve"], TARGET)
         updates, accuracy = found["curve"][-1]
@@ -45,11 +42,10 @@ def measure(learners: Mapping[str, Worker], results: Results, trainings: int, li
             f"  {TARGET:g} % held from update {held} on; {accuracy:.1f} % after {updates}",
             flush=True,
         )
-        return {"problems": problems, **found}
+        return found
 
     def trainings_of(name: str, learner: Worker) -> None:
-        (problems,) = PROBLEMS[name]
         for seed in range(trainings):
-            results.once(f"published_{name}_{seed}", training, name, learner, problems, seed)
+            results.once(f"published_{name}_{seed}", training, name, learner, seed)
 
     at_once(trainings_of, learners)

@@ -67,8 +67,7 @@ def trainings(known: Mapping[str, Any], form: str, budget: float) -> list[dict[s
     found = [known[name] for name in sorted(known) if name.startswith(mark)]
     return [
         {
-            "seconds": training["updates"]
-            * seconds_of_an_update(known, "best", form, training["problems"]),
+            "seconds": training["updates"] * seconds_of_an_update(known, "best", form),
             **training,
         }
         for training in found
@@ -81,7 +80,7 @@ def _at_budget(known: Mapping[str, Any], form: str, budget: float) -> dict[str, 
         name: [quality(known, training) for training in found] for name, quality in MEASURES.items()
     }
     return {
-        **known.get(f"settings_{LEARNING_OF[form]}_{budget:g}", {}),
+        "rate": known.get(f"rate_{LEARNING_OF[form]}_{budget:g}"),
         "seconds": [training["seconds"] for training in found],
         "updates": [training["updates"] for training in found],
         **values,
@@ -146,7 +145,7 @@ def _published(known: Mapping[str, Any], form: str) -> list[float | None]:
     found = []
     for training in (known[name] for name in sorted(known) if name.startswith(mark)):
         updates = reached(training["curve"], TARGET)
-        pace = seconds_of_an_update(known, "published", form, training["problems"])
+        pace = seconds_of_an_update(known, "published", form)
         found.append(None if updates is None else updates * pace)
     return found
 
