@@ -13,7 +13,8 @@ taken and never mixed:
   all together after a tenth of that, each with the meta-rate that suits it and the budget: the
   accuracy on unseen softmax regressions, and log10 of the final losses less those of the best
   tuned hand-designed optimizer, there and on the five types; and how much sooner the accelerated
-  forms have the quality that the baseline has after each budget;
+  forms have the quality that the baseline has after each budget. The budgets that are given by
+  default take about two hours;
 - `published`: the seconds until unseen softmax regressions keep 65 % for the rest of `--limit`
   seconds of training (all together: a tenth of that) by the published meta-optimizer, RMSProp at
   1e-6, nothing tuned.
