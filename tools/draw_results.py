@@ -106,7 +106,7 @@ def _speed(tables: Tables):
             color=BLUE,
         )
     right.set_xscale("log")
-    right.set_xlim(0.02, 40)
+    right.set_xlim(0.015, 20)
     right.xaxis.set_major_formatter("{x:g}")
     _name_rows(right, labels)
     right.set_ylim(len(labels) - 0.5, -0.5)
