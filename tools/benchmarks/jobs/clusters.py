@@ -23,7 +23,7 @@ from tfmeta.problems.registry import problems_named
 from tfmeta.registry import PACKINGS
 from tfmeta.scheduling.schedule import predicted
 from tfmeta.scheduling.truncation import FixedUnrolls, Lengths
-from tfmeta.training.rates import Warmup
+from tfmeta.training.rates import rate as rate_over
 from tfmeta.updates import HierarchicalRNN
 
 from ..answering import serve
@@ -118,10 +118,10 @@ class Runs:
             per cent.
         """
         training = self._training("best", problem_steps, cell)
-        rising = max(1, updates // 16)
-        falling = keras.optimizers.schedules.CosineDecay(rate, updates - rising)
+        rates = rate_over(rate, "cosine", updates, max(1, updates // 16))
+        assert callable(rates)  # only a constant rate is a number
         training.begin(seed)
-        for now in np.asarray(Warmup(falling, rate, rising)(np.arange(updates))):
+        for now in np.asarray(rates(np.arange(updates))):
             training.learner.optimizer.learning_rate = now
             training.update()
         return self._evaluated(training.learner.rule, problem_steps, evaluated, problems_of_family)
