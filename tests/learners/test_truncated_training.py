@@ -116,17 +116,21 @@ def test_one_cluster_updated_problem_by_problem_is_sequential_training():
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
 
 
-def test_the_changes_of_copies_are_averaged_over_clusters():
-    two = [families()[0], families()[2]]
+@pytest.mark.parametrize(
+    "average_over, weights", [("clusters", (1 / 2, 1 / 2)), ("tasks", (2 / 3, 1 / 3))]
+)
+def test_the_changes_of_copies_are_averaged(average_over, weights):
+    """Two clusters, of two problems and of one, each of which has moved a copy from the start."""
     lengths = Lengths([UNROLL, UNROLL], True)
-    changes = []
-    for family in two:
+    expected = np.zeros([])
+    for weight, members in zip(weights, (families()[:2], families()[2:]), strict=True):
         one = learner()
-        alone = plain(one, family, 1)
-        changes.append(change(one, lambda alone=alone: alone(0, lengths)))
+        alone = clustered(one, members, [0] * len(members), 1, within_cluster="update")
+        expected = expected + weight * change(one, lambda alone=alone: alone(0, lengths))
     both = learner()
-    loop = clustered(both, two, [0, 1], 1, within_cluster="update")
-    expected = np.mean(changes, axis=0)
+    loop = clustered(
+        both, families(), [0, 0, 1], 1, average_over=average_over, within_cluster="update"
+    )
     changed = change(both, lambda: loop(0, lengths))
     np.testing.assert_allclose(changed, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 

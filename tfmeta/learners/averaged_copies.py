@@ -18,7 +18,8 @@ class AveragedCopies(TruncatedTraining):
 
     A copy moves after every unroll of one problem after the other, in an order that is drawn anew
     each time; then the changes of all copies are averaged (the other reading of figure 5 of
-    Pimpalkhute et al. 2021). With one cluster that is the sequential training of their figure 2.
+    Pimpalkhute et al. 2021), each of which counts once, or as often as its cluster has problems.
+    With one cluster that is the sequential training of their figure 2.
 
     Args:
         *arguments: of `TruncatedTraining`; `seed` is that of the order of a cluster's problems.
@@ -57,7 +58,7 @@ class AveragedCopies(TruncatedTraining):
             optimizer.iterations.assign(updates)
             losses += self._one_by_one(cluster, step, lengths)
             changes = [
-                change + (variable.value - first) / len(sizes)
+                change + (variable.value - first) * self.shares[cluster]
                 for change, variable, first in zip(changes, variables, start, strict=True)
             ]
         merged = self.learner.graph("sum", distributed.sum_over_ranks)(changes)

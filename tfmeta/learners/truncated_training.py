@@ -86,13 +86,15 @@ class TruncatedTraining:
         self._weigh()
 
     def _weigh(self) -> None:
-        """What each problem of a family counts for in the mean over clusters or problems."""
+        """What each cluster counts for in the mean, and each problem of a family."""
         loads = self.schedule.loads
         sizes = np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
-        counts = [len(sizes) * sizes[load.cluster] for load in loads]
-        if self.average_over == "tasks":
-            counts = [sizes.sum()] * len(loads)
-        self.weights = [tf.constant(1.0 / count, self.learner.rule.dtype) for count in counts]
+        even = np.ones(len(sizes)) if self.average_over == "clusters" else sizes
+        self.shares = even / even.sum()
+        self.weights = [
+            tf.constant(share, self.learner.rule.dtype)
+            for share in (self.shares / sizes)[[load.cluster for load in loads]]
+        ]
 
     def __call__(self, step: int, lengths: Lengths) -> float:
         """One meta-iteration; every rank calls it.
