@@ -4,7 +4,7 @@
 
 What is trained is the hierarchical RNN with GRU cells, on problems of the paper's five types. The
 baseline is the paper's figure 2: one problem at a time, one batch at a time, an update after every
-unroll, in one process; its graphs are built once and nothing slows it down. Three measures are
+unroll, in one process; its graphs are built once and nothing slows it down. Four measures are
 taken and never mixed:
 
 - `task_step`: the time of one step of one problem, for 2, 3, 4 and 5 clusters in two groups, and
@@ -17,11 +17,13 @@ taken and never mixed:
   default take about two hours;
 - `published`: the seconds until unseen softmax regressions keep 65 % for the rest of `--limit`
   seconds of training (all together: a tenth of that) by the published meta-optimizer, RMSProp at
-  1e-6, nothing tuned.
+  1e-6, nothing tuned;
+- `clusterings`: how good the rule is that is trained over clusters by type, by gradient, or none,
+  of as many problems and for as long a time; about an hour and a half.
 
-What a training learns depends on its updates, not on the form that makes them. So for the last two
-the time of an update is measured in each form, and trainings are run in the quickest form on one
-core: those of the baseline compiled.
+What a training learns depends on its updates, not on the form that makes them. So for all but the
+first the time of an update is measured in each form, and trainings are run in the quickest form on
+one core: those of the baseline compiled.
 
 The forms take turns; what counts is the median of their ratios. Results are kept in the output
 folder after every cell, and a second start goes on where the first has stopped. The last line on
@@ -39,7 +41,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.files import write_whole
 from tfmeta.tools import program
 from tfmeta.tools.benchmarks.asking import Worker, cores
-from tfmeta.tools.benchmarks.clusters import published
+from tfmeta.tools.benchmarks.clusters import clusterings, published
 from tfmeta.tools.benchmarks.clusters.fronts import Fronts
 from tfmeta.tools.benchmarks.clusters.kept import Results
 from tfmeta.tools.benchmarks.clusters.paces import measure_paces
@@ -47,7 +49,7 @@ from tfmeta.tools.benchmarks.clusters.results import summarized
 from tfmeta.tools.benchmarks.clusters.task_steps import measure_task_steps
 
 FLAGS = flags.FLAGS
-_MEASURES = ("task_step", "quality", "published")
+_MEASURES = ("task_step", "quality", "published", "clusterings")
 flags.DEFINE_string("output_dir", "runs/clusters", "Folder of the results, to go on with if any.")
 program.define_count("blocks", 5, 1, "How often the forms take turns in a cell.")
 program.define_count("trainings", 3, 2, "Trainings of each form, and to each budget.")
@@ -89,7 +91,7 @@ def main() -> None:
             measure_paces(jobs, results, "best", FLAGS.blocks)
         if "published" in FLAGS.measures:
             measure_paces(jobs, results, "published", FLAGS.blocks)
-        # What follows is not timed, and has a core for each learning.
+        # The trainings of what follows are not timed, and have a core for each learning.
         learners = {"sequential": jobs[1]}
         if set(FLAGS.measures) - {"task_step"}:
             learners["together"] = stack.enter_context(Worker("jobs.clusters", core=1))
@@ -98,7 +100,13 @@ def main() -> None:
             Fronts(learners, results, FLAGS.trainings, budgets).measure()
         if "published" in FLAGS.measures:
             published.measure(learners, results, FLAGS.trainings, FLAGS.limit)
-    summary = {**summarized(results.known), "seconds": time.monotonic() - started}
+        if "clusterings" in FLAGS.measures:
+            clusterings.Clusterings(jobs, learners, results, FLAGS.trainings).measure(FLAGS.blocks)
+    summary = {
+        **summarized(results.known),
+        "clusterings": clusterings.summarized(results.known),
+        "seconds": time.monotonic() - started,
+    }
     from tfmeta.tools.benchmarks.clusters.figure import draw
 
     draw(folder / "clusters.png", results.known)

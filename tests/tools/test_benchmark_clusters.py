@@ -6,6 +6,7 @@ import pytest
 
 from tfmeta.errors import ArgumentError
 from tfmeta.tools.benchmarks.asking import Worker
+from tfmeta.tools.benchmarks.clusters import clusterings
 from tfmeta.tools.benchmarks.clusters.forms import FORMS, FORMS_OF_CURVE, QUALITY, SOFTMAX
 from tfmeta.tools.benchmarks.clusters.forms import cell as cell_of
 from tfmeta.tools.benchmarks.clusters.kept import Results
@@ -106,6 +107,42 @@ def test_an_accuracy_is_reached_where_it_is_held_to_the_end():
     assert summary["speedup"] == 6.0
     known["published_together_0"] = curve(50, 66, 66, 66, 66, 64)
     assert summarized(known)["published"]["seconds"]["all"] == [None]
+
+
+def of_clusterings(log10):
+    """What a training left: the logarithm of each family's final loss, by type."""
+    of_family = {name: log10[kind] for kind, names in clusterings.TYPES.items() for name in names}
+    softmax = clusterings.TYPES["softmax_regression"]
+    return {"updates": 1, "log10": of_family, "accuracy": dict.fromkeys(softmax, 80.0)}
+
+
+def test_every_type_counts_once_in_the_score_of_a_clustering():
+    """Though networks are three families, and quadratics one."""
+    ended = dict.fromkeys(clusterings.TYPES, 0.0)
+    same = of_clusterings(ended)
+    known = {"clusterings_rivals": dict.fromkeys(clusterings.FAMILIES, 0.0)}
+    known |= {"clusterings_problems_problems_0": same, "clusterings_problems_problems_1": same}
+    for kind, more in (("fully_connected", 5.0), ("quadratic", 10.0)):
+        seed = int(kind == "quadratic")
+        known[f"clusterings_problems_types_{seed}"] = of_clusterings({**ended, kind: more})
+    found = clusterings.summarized(known)["problems"]["types"]
+    assert found["score"] == pytest.approx([1.0, 2.0])
+    assert found["accuracy"] == [80.0, 80.0]
+    assert found["more"] == pytest.approx(1.5)
+    # Of two values 1 apart, Student's interval: 12.706 * (1 / sqrt(2)) / sqrt(2).
+    assert found["ci95"] == pytest.approx(12.706 / 2, rel=1e-3)
+
+
+def test_courses_have_as_many_problems_or_as_much_time():
+    of_a_problem = {name: clusterings.COURSES[name].problems for name in clusterings.COURSES}
+    problems = {name: clusterings.updates(name) * n for name, n in of_a_problem.items()}
+    assert len(set(problems.values())) == 1
+    # An update by all 32 problems takes 16 seconds; one by one they take 32.
+    paces = {name: [16.0 if n > 1 else 1.0] for name, n in of_a_problem.items()}
+    known = {"clusterings_paces": paces}
+    in_time = {name: clusterings.updates_in_time(known, name) for name in of_a_problem}
+    assert in_time["types"] == clusterings.updates("types")
+    assert in_time["copies by type"] == clusterings.updates("copies by type") // 2
 
 
 def test_a_second_start_with_other_settings_is_refused(tmp_path):

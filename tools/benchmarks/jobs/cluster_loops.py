@@ -67,6 +67,7 @@ class ClusterLoops:
         batches: int,
         cluster_groups: str,
         within_cluster: str,
+        average_over: str = "clusters",
         recipe: str = "published",
     ) -> TruncatedTraining:
         """A new training, settled, of a learner that is kept, with its graphs.
@@ -81,6 +82,7 @@ class ClusterLoops:
             batches: of data, in a step.
             cluster_groups: of `registry.PACKINGS`.
             within_cluster: of `registry.CLUSTER_UPDATES`.
+            average_over: as of the training.
             recipe: of `RECIPES`.
         """
         form = (recipe, vectorized, xla, batches)
@@ -94,7 +96,7 @@ class ClusterLoops:
         times = [self._times.setdefault((form, name), {}) for name in families]
         schedule = BalancedSchedule(clusters, problems, cluster_groups, times)
         loop = CLUSTER_UPDATES[within_cluster](
-            learner, [named[name] for name in families], schedule
+            learner, [named[name] for name in families], schedule, average_over
         )
         _settle(loop, schedule, lengths)
         for known, measured in zip(times, schedule.times, strict=True):

@@ -23,6 +23,7 @@ from tfmeta.problems.registry import problems_named
 from tfmeta.registry import PACKINGS
 from tfmeta.scheduling.schedule import predicted
 from tfmeta.scheduling.truncation import FixedUnrolls, Lengths
+from tfmeta.training.problem_clusters import cluster
 from tfmeta.training.rates import rate as rate_over
 from tfmeta.updates import HierarchicalRNN
 
@@ -83,6 +84,8 @@ class Runs:
     def pace(self, recipe: str, problem_steps: int, **cell: Any) -> dict[str, float]:
         """The seconds of an update of the rule, the mean over some rounds of problems.
 
+        Where clusters move copies of the rule, each move of a copy counts.
+
         Args:
             recipe: of `RECIPES`.
             problem_steps: of a problem.
@@ -105,7 +108,8 @@ class Runs:
         Adam's rate rises over the first sixteenth of the updates and falls to zero along a cosine.
 
         Args:
-            updates: of the rule, each by an unroll of a problem, or of some of every family.
+            updates: of the rule, each by an unroll of a problem, or of some of every family; or of
+                its copies.
             problem_steps: of a problem, in training and in evaluation.
             evaluated: the families of the evaluation, by name.
             problems_of_family: problems of each of them.
@@ -164,6 +168,22 @@ class Runs:
             if number < updates:
                 training.update()
         return {"curve": curve}
+
+    def clusters_by(
+        self, by: str, number: int, problem_steps: int, seed: int, **cell: Any
+    ) -> dict[str, list[int]]:
+        """The `clusters` of the families, numbered from 0, as a rule at its start has them.
+
+        Args:
+            by: of `registry.PROBLEM_SIGNATURES`.
+            number: of clusters.
+            problem_steps: of a problem.
+            seed: of the rule and of the clusters.
+            **cell: as of `ClusterLoops`, with more than one cluster.
+        """
+        training = self._training("best", problem_steps, cell)
+        training.begin(seed)
+        return {"clusters": cluster(training.families, by, training.learner, number, seed=seed)}
 
     def rivals(
         self, problem_steps: int, evaluated: Sequence[str], problems: int
@@ -245,6 +265,7 @@ class Training:
         self._lengths = FixedUnrolls(problem_steps, UNROLL)(0)
         self._loops = [loop_of(self._lengths, recipe=recipe, **cell) for cell in cells]
         self.learner = self._loops[0].learner
+        self.families = [family for loop in self._loops for family in loop.families]
 
     def begin(self, seed: int) -> None:
         """Goes back to the start.
@@ -268,16 +289,20 @@ class Training:
     def seconds_of_an_update(self) -> float:
         """The mean over some rounds of problems."""
         self.begin(seed=0)
-        count = _ROUNDS * len(self._loops) * len(self._lengths.steps)
+        count = 0
         started = time.perf_counter()
-        for _ in range(count):
-            self.update()
+        for step in range(_ROUNDS * len(self._loops)):
+            count += sum(1 for _ in self._updates_of(step, seed=0))
         return (time.perf_counter() - started) / count
 
     def _all_updates(self, seed: int) -> Iterator[float]:
         for step in itertools.count():
-            loop = self._loops[_in_turn(len(self._loops), step, seed)]
-            yield from loop.updates(_STEPS_OF_A_SEED * seed + step, self._lengths)
+            yield from self._updates_of(step, seed)
+
+    def _updates_of(self, step: int, seed: int) -> Iterator[float]:
+        """Those of a meta-iteration."""
+        loop = self._loops[_in_turn(len(self._loops), step, seed)]
+        return loop.updates(_STEPS_OF_A_SEED * seed + step, self._lengths)
 
 
 def _named(names: Sequence[str], seed: int) -> list[Any]:
