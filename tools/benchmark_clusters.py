@@ -32,8 +32,10 @@ standard output is one JSON object.
 
 import contextlib
 import json
+import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -74,6 +76,9 @@ def main() -> None:
         raise ArgumentError(
             "output_dir", FLAGS.output_dir, f"it cannot be used ({error}); give another folder."
         ) from None
+    program.keep(
+        f"what is measured is kept; go on with --output_dir={shlex.quote(FLAGS.output_dir)}"
+    )
     results.settle("blocks", FLAGS.blocks)
     if "published" in FLAGS.measures:
         results.settle("limit", FLAGS.limit)
@@ -81,10 +86,7 @@ def main() -> None:
         raise ArgumentError("output_dir", FLAGS.output_dir, "two ranks need two cores; use them.")
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        jobs = {}
-        for ranks, core in ((1, 0), (2, None)):  # two ranks have a core each
-            jobs[ranks] = stack.enter_context(Worker("jobs.clusters", ranks=ranks, core=core))
-            jobs[ranks].call("build")
+        jobs = {1: _started(stack, core=0), 2: _started(stack, ranks=2)}  # which have a core each
         if "task_step" in FLAGS.measures:
             measure_task_steps(jobs, results, FLAGS.blocks)
         if "quality" in FLAGS.measures:
@@ -94,8 +96,7 @@ def main() -> None:
         # The trainings of what follows are not timed, and have a core for each learning.
         learners = {"sequential": jobs[1]}
         if set(FLAGS.measures) - {"task_step"}:
-            learners["together"] = stack.enter_context(Worker("jobs.clusters", core=1))
-            learners["together"].call("build")
+            learners["together"] = _started(stack, core=1)
         if "quality" in FLAGS.measures:
             Fronts(learners, results, FLAGS.trainings, budgets).measure()
         if "published" in FLAGS.measures:
@@ -112,6 +113,13 @@ def main() -> None:
     draw(folder / "clusters.png", results.known)
     write_whole(folder / "summary.json", json.dumps(summary))
     print(json.dumps(summary), flush=True)
+
+
+def _started(stack: contextlib.ExitStack, **how: Any) -> Worker:
+    """A worker that is ready, until the stack is left."""
+    worker = stack.enter_context(Worker("jobs.clusters", **how))
+    worker.call("build")
+    return worker
 
 
 def run() -> None:

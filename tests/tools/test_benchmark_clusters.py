@@ -196,6 +196,9 @@ def test_a_job_measures_and_trains(horovodrun, ranks):
         updates, accuracies = zip(*learned["curve"], strict=True)
         assert updates == (0, 1, 2, 3, 5, 8)
         assert all(0 <= accuracy <= 100 for accuracy in accuracies)
+        of_each = {"problem_steps": 20, "seed": 0, "number": 2, **request}
+        for by in ("type", "gradient"):
+            assert sorted(asked.call("clusters_by", by=by, **of_each)["clusters"]) == [0, 1]
 
 
 @pytest.mark.slow

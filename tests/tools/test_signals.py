@@ -45,6 +45,15 @@ def test_a_signal_to_one_rank_stops_all_ranks_at_the_same_step(start, small_prob
     assert not list(folder.rglob("optimizers*")) and not list(folder.rglob(".unfinished*"))
 
 
+def test_a_benchmark_that_is_stopped_says_how_to_go_on(start, tmp_path):
+    job = start(1, TOOLS / "benchmark_clusters.py", f"--output_dir={tmp_path}")
+    time.sleep(3)
+    said = job.end(signal.SIGTERM)
+    assert job.process.returncode == 128 + signal.SIGTERM
+    kept = f"what is measured is kept; go on with --output_dir={tmp_path}."
+    assert said.splitlines()[-1] == f"stopped by SIGTERM; {kept}"
+
+
 # Signals in all, over the numbers of ranks and the programs: 50.
 CASES = [(1, "train", 12), (1, "train_optimizer", 8), (2, "train", 10), (2, "train_optimizer", 6)]
 CASES += [(3, "train", 8), (3, "train_optimizer", 6)]
