@@ -20,7 +20,12 @@ SUBJECT = "The outer loop"
 
 define_count("meta_batch", 32, 1, "Tasks of an outer step, of all ranks together.")
 flags.DEFINE_bool("first_order", False, "Leave out second derivatives.")
-flags.DEFINE_enum("outer_optimizer", "adam", ["adam", "rmsprop", "sgd"], "The outer optimizer.")
+flags.DEFINE_enum(
+    "outer_optimizer",
+    "adam",
+    ["adam", "fan_in_adam", "rmsprop", "sgd"],
+    "The outer optimizer; fan_in_adam is Adam at a lower rate for kernels of many inputs.",
+)
 define_positive("outer_learning_rate", 1e-3, "Rate of the outer optimizer.")
 flags.DEFINE_enum(
     "outer_schedule",
@@ -116,6 +121,7 @@ def optimizer(updates: int):
     """
     import keras
 
+    from tfmeta.training.fan_in_adam import FanInAdam
     from tfmeta.training.rates import rate
 
     if FLAGS.outer_warmup >= updates:
@@ -134,6 +140,8 @@ def optimizer(updates: int):
     match FLAGS.outer_optimizer:
         case "adam":
             return keras.optimizers.Adam(**settings)
+        case "fan_in_adam":
+            return FanInAdam(**settings)
         case "rmsprop":
             # The decay and epsilon of Wichrowska's public code.
             return keras.optimizers.RMSprop(rho=0.9, epsilon=1e-20, **settings)

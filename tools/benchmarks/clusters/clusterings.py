@@ -30,11 +30,13 @@ TYPES = {
     "fully_connected": ("fully_connected_8_8_5", "fully_connected_9_8", "fully_connected_7_8_5"),
 }
 FAMILIES = tuple(name for names in TYPES.values() for name in names)
+_RECIPE = "fan_in_adam"  # of the job
 _PROBLEMS = 4  # of each family, in a meta-iteration
 _UNROLLS = PROBLEM_STEPS // UNROLL  # of a problem
-_META_ITERATIONS = 90
+_META_ITERATIONS = 45
 _EVALUATED = 20  # problems of each family
-_RATES = (1e-3, 3e-3, 1e-2)
+# Of which one is chosen for each course, by what is within a cluster.
+_RATES = {"accumulate": (1e-2, 3e-2, 1e-1), "update": (3e-3, 1e-2, 3e-2)}
 _TUNING_SEEDS = (1000, 1001)
 
 
@@ -45,12 +47,10 @@ class Course(NamedTuple):
         by: what clusters are formed by: `"type"`, `"gradient"`, or `"label"`: each family is one.
             None for a single one.
         within: of `registry.CLUSTER_UPDATES`.
-        average_over: what counts once.
     """
 
     by: str | None
     within: str
-    average_over: str = "clusters"
 
     @property
     def problems(self) -> int:
@@ -64,9 +64,7 @@ COURSES = {
     "gradients": Course("gradient", "accumulate"),
     "sequential": Course(None, "update"),
     "copies by type": Course("type", "update"),
-    "copies by type, of problems": Course("type", "update", "tasks"),
     "copies by gradient": Course("gradient", "update"),
-    "copies by gradient, of problems": Course("gradient", "update", "tasks"),
 }
 QUICKEST = "problems"
 
@@ -101,8 +99,8 @@ class Clusterings:
         self._train(
             (f"clusterings_tuning_{name}_{rate:g}_{seed}", name, seed, rate, updates(name))
             for seed in _TUNING_SEEDS
-            for name in COURSES
-            for rate in _RATES
+            for name, course in COURSES.items()
+            for rate in _RATES[course.within]
         )
         known = self.results.known
         self._train(
@@ -127,7 +125,7 @@ class Clusterings:
         def turn(name: str) -> float:
             ranks = 1 if COURSES[name].by is None else 2
             clusters = self._clusters(self.jobs[1], name, seed=0)
-            asked = {"recipe": "best", "problem_steps": PROBLEM_STEPS, **_cell(name, clusters)}
+            asked = {"recipe": _RECIPE, "problem_steps": PROBLEM_STEPS, **_cell(name, clusters)}
             return self.jobs[ranks].call("pace", **asked)["seconds"]
 
         for name in COURSES:  # traces the graphs
@@ -158,6 +156,7 @@ class Clusterings:
         training = learner.call(
             "train",
             updates=count,
+            recipe=_RECIPE,
             problem_steps=PROBLEM_STEPS,
             evaluated=FAMILIES,
             problems_of_family=_EVALUATED,
@@ -184,6 +183,7 @@ class Clusterings:
                 "clusters_by",
                 by=by,
                 number=len(TYPES),
+                recipe=_RECIPE,
                 problem_steps=PROBLEM_STEPS,
                 seed=seed,
                 **_cell(QUICKEST, each),
@@ -203,7 +203,6 @@ def _cell(name: str, clusters: list[int]) -> dict[str, Any]:
         # One problem at a time comes in rounds of all families.
         "problems": 1 if course.by is None else _PROBLEMS,
         "within_cluster": course.within,
-        "average_over": course.average_over,
         **kept,
     }
 
@@ -232,7 +231,7 @@ def best_rate(known: Mapping[str, Any], name: str) -> float:
             for seed in _TUNING_SEEDS
         )
 
-    return min(_RATES, key=score)
+    return min(_RATES[COURSES[name].within], key=score)
 
 
 def type_score(training: Mapping[str, Any], rivals: Mapping[str, Any]) -> float:

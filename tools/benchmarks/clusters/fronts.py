@@ -16,8 +16,8 @@ from .paces import updates_within
 from .results import mean_accuracy, mean_score
 
 _PROBLEMS = 20  # of each family, in an evaluation
-_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-_FIRST_RATE = 3e-3
+_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+_FIRST_RATES = {"adam": 3e-3, "fan_in_adam": 1e-2}
 _TUNING_SEEDS = (1000, 1001)
 
 
@@ -27,6 +27,7 @@ class Fronts:
     Args:
         learners: For each of `LEARNINGS` a worker of `jobs.clusters`.
         results: What is known, the time of an update among it, and where to keep more.
+        optimizer: The recipe of the jobs, by the name of its outer optimizer.
         seeds: How many trainings to make of each form and budget.
         budgets: Seconds of training of the baseline.
     """
@@ -35,11 +36,12 @@ class Fronts:
         self,
         learners: Mapping[str, Worker],
         results: Results,
+        optimizer: str,
         seeds: int,
         budgets: Sequence[float],
     ):
         self.learners, self.results, self.seeds = learners, results, seeds
-        self.budgets = budgets
+        self.optimizer, self.budgets = optimizer, budgets
 
     def measure(self) -> None:
         """Measures what is not known yet, the shortest budgets first."""
@@ -48,7 +50,7 @@ class Fronts:
 
     def _front(self, name: str, learner: Worker) -> None:
         """Tunes and trains by one of `LEARNINGS`."""
-        best = _FIRST_RATE
+        best = _FIRST_RATES[self.optimizer]
         for budget in self.budgets:
             rate = f"rate_{name}_{budget:g}"
             self.results.once(rate, self._best_rate, name, learner, budget, best)
@@ -88,10 +90,11 @@ class Fronts:
         self, name: str, learner: Worker, budget: float, seed: int, rate: float
     ) -> dict[str, Any]:
         learning = LEARNINGS[name]
-        updates = updates_within(self.results.known, "best", name, budget)
+        updates = updates_within(self.results.known, "quality", name, budget)
         training = learner.call(
             "train",
             updates=updates,
+            recipe=self.optimizer,
             problem_steps=PROBLEM_STEPS,
             evaluated=QUALITY,
             problems_of_family=_PROBLEMS,

@@ -9,12 +9,15 @@ from .forms import FORMS, LEARNING_OF, LEARNINGS, PROBLEM_STEPS, QUALITY, cell
 from .kept import Results
 
 
-def measure_paces(jobs: Mapping[int, Worker], results: Results, recipe: str, blocks: int) -> None:
+def measure_paces(
+    jobs: Mapping[int, Worker], results: Results, measure: str, recipe: str, blocks: int
+) -> None:
     """Measures what is not known yet: seconds of an update by each form, in each block.
 
     Args:
         jobs: Workers of `jobs.clusters` by their number of ranks.
         results: What is known, and where to keep more.
+        measure: What they are for, `"quality"` or `"published"`.
         recipe: Of the job, by which the rule is trained.
         blocks: How often the forms take turns.
     """
@@ -40,22 +43,22 @@ def measure_paces(jobs: Mapping[int, Worker], results: Results, recipe: str, blo
         print("  " + ", ".join(medians), flush=True)
         return found
 
-    results.once(f"paces_{recipe}", taken)
+    results.once(f"paces_{measure}", taken)
 
 
-def seconds_of_an_update(known: Mapping, recipe: str, form: str) -> float:
+def seconds_of_an_update(known: Mapping, measure: str, form: str) -> float:
     """The median over blocks."""
-    return statistics.median(known[f"paces_{recipe}"][form])
+    return statistics.median(known[f"paces_{measure}"][form])
 
 
-def updates_within(known: Mapping, recipe: str, learning: str, budget: float) -> int:
+def updates_within(known: Mapping, measure: str, learning: str, budget: float) -> int:
     """How many updates a learning's trainings have, at least 2.
 
     Args:
         known: What was measured.
-        recipe: Of the job.
+        measure: As of `measure_paces`.
         learning: A name of `LEARNINGS`.
         budget: Seconds, of which it may take its share.
     """
     within, share = LEARNINGS[learning].within, LEARNINGS[learning].share
-    return max(2, round(share * budget / seconds_of_an_update(known, recipe, within)))
+    return max(2, round(share * budget / seconds_of_an_update(known, measure, within)))

@@ -67,7 +67,7 @@ def trainings(known: Mapping[str, Any], form: str, budget: float) -> list[dict[s
     found = [known[name] for name in sorted(known) if name.startswith(mark)]
     return [
         {
-            "seconds": training["updates"] * seconds_of_an_update(known, "best", form),
+            "seconds": training["updates"] * seconds_of_an_update(known, "quality", form),
             **training,
         }
         for training in found

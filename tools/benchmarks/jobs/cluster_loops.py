@@ -14,38 +14,39 @@ from tfmeta.problems.registry import problems_named
 from tfmeta.registry import CLUSTER_UPDATES
 from tfmeta.scheduling.balance import COMPARE_FIRST, BalancedSchedule
 from tfmeta.scheduling.truncation import Lengths
+from tfmeta.training.fan_in_adam import FanInAdam
 from tfmeta.updates import HierarchicalRNN
 
 _PACKINGS = 4  # at most, before times are taken
 
-# How rules are trained: as published, but for the meta-optimizer, and in the way that trains best.
-RECIPES = {
-    "published": lambda xla, vectorized: _learner(
-        HierarchicalRNN(),
-        LogRatio(),
-        TruncatedGradient(),
-        # The settings of Wichrowska's public code.
-        keras.optimizers.RMSprop(1e-6, rho=0.9, epsilon=1e-20, clipvalue=1e4),
-        xla,
-        vectorized,
-    ),
-    "best": lambda xla, vectorized: _learner(
-        HierarchicalRNN(first_rates=(1e-3, 1e-2)),
-        LastLogRatio(1e-8),
-        TruncatedGradient(problem_clip=1.0),
-        keras.optimizers.Adam(),
-        xla,
-        vectorized,
-    ),
-}
+
+def _published(**form):
+    optimizer = keras.optimizers.RMSprop(1e-6, rho=0.9, epsilon=1e-20, clipvalue=1e4)
+    return _learner(HierarchicalRNN(), LogRatio(), TruncatedGradient(), optimizer, **form)
 
 
-def _learner(rule, meta_loss, estimator, optimizer, xla, vectorized):
-    learner = OptimizerLearner(
-        rule, meta_loss, first_order=False, vectorized=vectorized, xla=xla, estimator=estimator
-    )
+def _tuned(optimizer):
+    def made(**form):
+        rule = HierarchicalRNN(first_rates=(1e-3, 1e-2))
+        meta_loss, estimator = LastLogRatio(1e-8), TruncatedGradient(problem_clip=1.0)
+        return _learner(rule, meta_loss, estimator, optimizer(), **form)
+
+    return made
+
+
+def _learner(rule, meta_loss, estimator, optimizer, **form):
+    learner = OptimizerLearner(rule, meta_loss, first_order=False, estimator=estimator, **form)
     learner.compile(optimizer=optimizer)
     return learner
+
+
+# How rules are trained: with the settings of Wichrowska's public code; and in ways that train
+# better, by an outer optimizer whose rate is to be chosen.
+RECIPES = {
+    "published": _published,
+    "adam": _tuned(keras.optimizers.Adam),
+    "fan_in_adam": _tuned(FanInAdam),
+}
 
 
 class ClusterLoops:
@@ -67,7 +68,6 @@ class ClusterLoops:
         batches: int,
         cluster_groups: str,
         within_cluster: str,
-        average_over: str = "clusters",
         recipe: str = "published",
     ) -> TruncatedTraining:
         """A new training, settled, of a learner that is kept, with its graphs.
@@ -82,12 +82,11 @@ class ClusterLoops:
             batches: of data, in a step.
             cluster_groups: of `registry.PACKINGS`.
             within_cluster: of `registry.CLUSTER_UPDATES`.
-            average_over: as of the training.
             recipe: of `RECIPES`.
         """
         form = (recipe, vectorized, xla, batches)
         if form not in self._learners:
-            learner = RECIPES[recipe](xla, vectorized)
+            learner = RECIPES[recipe](xla=xla, vectorized=vectorized)
             made = problems_named("wichrowska")
             if batches > 1:
                 made = [ParallelBatches(family, batches, vectorized) for family in made]
@@ -96,7 +95,7 @@ class ClusterLoops:
         times = [self._times.setdefault((form, name), {}) for name in families]
         schedule = BalancedSchedule(clusters, problems, cluster_groups, times)
         loop = CLUSTER_UPDATES[within_cluster](
-            learner, [named[name] for name in families], schedule, average_over
+            learner, [named[name] for name in families], schedule
         )
         _settle(loop, schedule, lengths)
         for known, measured in zip(times, schedule.times, strict=True):

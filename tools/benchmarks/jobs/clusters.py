@@ -96,6 +96,7 @@ class Runs:
     def train(
         self,
         updates: int,
+        recipe: str,
         problem_steps: int,
         evaluated: Sequence[str],
         problems_of_family: int,
@@ -105,15 +106,16 @@ class Runs:
     ) -> dict[str, dict[str, float]]:
         """Trains by so many updates, at a rate that rises and falls within them; then evaluates.
 
-        Adam's rate rises over the first sixteenth of the updates and falls to zero along a cosine.
+        The rate rises over the first sixteenth of the updates and falls to zero along a cosine.
 
         Args:
             updates: of the rule, each by an unroll of a problem, or of some of every family; or of
                 its copies.
+            recipe: of `RECIPES`.
             problem_steps: of a problem, in training and in evaluation.
             evaluated: the families of the evaluation, by name.
             problems_of_family: problems of each of them.
-            rate: the highest of Adam.
+            rate: the highest of the outer optimizer.
             seed: of the rule and of the problems.
             **cell: as of `ClusterLoops`.
 
@@ -121,7 +123,7 @@ class Runs:
             By family of the evaluation the mean `log10` of the final losses, and the `accuracy` in
             per cent.
         """
-        training = self._training("best", problem_steps, cell)
+        training = self._training(recipe, problem_steps, cell)
         rates = rate_over(rate, "cosine", updates, max(1, updates // 16))
         assert callable(rates)  # only a constant rate is a number
         training.begin(seed)
@@ -170,18 +172,19 @@ class Runs:
         return {"curve": curve}
 
     def clusters_by(
-        self, by: str, number: int, problem_steps: int, seed: int, **cell: Any
+        self, by: str, number: int, recipe: str, problem_steps: int, seed: int, **cell: Any
     ) -> dict[str, list[int]]:
         """The `clusters` of the families, numbered from 0, as a rule at its start has them.
 
         Args:
             by: of `registry.PROBLEM_SIGNATURES`.
             number: of clusters.
+            recipe: of `RECIPES`.
             problem_steps: of a problem.
             seed: of the rule and of the clusters.
             **cell: as of `ClusterLoops`, with more than one cluster.
         """
-        training = self._training("best", problem_steps, cell)
+        training = self._training(recipe, problem_steps, cell)
         training.begin(seed)
         return {"clusters": cluster(training.families, by, training.learner, number, seed=seed)}
 
@@ -251,7 +254,7 @@ class Training:
 
     Args:
         loop_of: makes the loops.
-        recipe: of `RECIPES`; published, the meta-optimizer is RMSProp at 1e-6.
+        recipe: of `RECIPES`.
         problem_steps: of a problem.
         cell: as of `ClusterLoops`.
     """
