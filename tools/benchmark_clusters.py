@@ -19,7 +19,7 @@ taken and never mixed:
   seconds of training (all together: a tenth of that) by the published meta-optimizer, RMSProp at
   1e-6, nothing tuned;
 - `clusterings`: how good the rule is that is trained over clusters by type, by gradient, or none,
-  of as many problems and for as long a time; about an hour and a half.
+  of as many problems and for as long a time; about half an hour.
 
 What a training learns depends on its updates, not on the form that makes them. So for all but the
 first the time of an update is measured in each form, and trainings are run in the quickest form on
