@@ -80,7 +80,7 @@ def _load_for_keras() -> None:
         __getattr__(name)
     # Classes that have no public name are saved, and so loaded, all the same.
     from tfmeta.registry import LEARNERS, RULES, STARTS
-    from tfmeta.training import rates  # noqa: F401
+    from tfmeta.training import fan_in_adam, rates  # noqa: F401
 
     for registry in (LEARNERS, RULES, STARTS):
         list(registry.values())

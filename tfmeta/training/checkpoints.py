@@ -12,7 +12,7 @@ import keras
 import tfmeta.learners  # noqa: F401 -- lets Keras know the classes that checkpoints hold
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import LEARNERS, RULES, STARTS
-from tfmeta.training import rates  # noqa: F401 -- likewise
+from tfmeta.training import fan_in_adam, rates  # noqa: F401 -- likewise
 
 
 class Checkpoints:
