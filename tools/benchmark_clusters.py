@@ -98,10 +98,10 @@ def main() -> None:
             measure_paces(jobs, results, "quality", FLAGS.outer_optimizer, FLAGS.blocks)
         if "published" in FLAGS.measures:
             measure_paces(jobs, results, "published", "published", FLAGS.blocks)
-        # The trainings of what follows are not timed, and have a core for each learning.
-        learners = {"sequential": jobs[1]}
+        # The trainings of what follows are not timed, and run on both cores at once.
+        learners = [jobs[1]]
         if set(FLAGS.measures) - {"task_step"}:
-            learners["together"] = _started(stack, core=1)
+            learners.append(_started(stack, core=1))
         if "quality" in FLAGS.measures:
             optimizer = FLAGS.outer_optimizer
             Fronts(learners, results, optimizer, FLAGS.trainings, budgets).measure()

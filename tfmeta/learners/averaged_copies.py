@@ -40,8 +40,7 @@ class AveragedCopies(TruncatedTraining):
 
     def _updates(self, step: int, lengths: Lengths) -> Iterator[Any]:
         loads = self.schedule.loads
-        sizes = np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
-        if len(sizes) == 1:  # the rule itself is the copy
+        if len(self.sizes) == 1:  # the rule itself is the copy
             yield from self._one_by_one(0, step, lengths)
             return
         optimizer = self.learner.optimizer
@@ -63,7 +62,7 @@ class AveragedCopies(TruncatedTraining):
             ]
         merged = self.learner.graph("sum", distributed.sum_over_ranks)(changes)
         _assign(variables, [first + change for first, change in zip(start, merged, strict=True)])
-        optimizer.iterations.assign(updates + int(sizes.max()) * len(lengths.steps))
+        optimizer.iterations.assign(updates + int(self.sizes.max()) * len(lengths.steps))
         yield from np.concatenate(distributed.gather_objects(losses))
 
     def _one_by_one(self, cluster: int, step: int, lengths: Lengths) -> Iterator[float]:

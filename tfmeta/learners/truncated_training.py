@@ -86,14 +86,14 @@ class TruncatedTraining:
         self._weigh()
 
     def _weigh(self) -> None:
-        """What each cluster counts for in the mean, and each problem of a family."""
+        """How many problems a cluster has, and what it and each of them count for in the mean."""
         loads = self.schedule.loads
-        sizes = np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
-        even = np.ones(len(sizes)) if self.average_over == "clusters" else sizes
+        self.sizes = np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
+        even = np.ones(len(self.sizes)) if self.average_over == "clusters" else self.sizes
         self.shares = even / even.sum()
         self.weights = [
             tf.constant(share, self.learner.rule.dtype)
-            for share in (self.shares / sizes)[[load.cluster for load in loads]]
+            for share in (self.shares / self.sizes)[[load.cluster for load in loads]]
         ]
 
     def __call__(self, step: int, lengths: Lengths) -> float:

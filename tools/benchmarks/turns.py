@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -12,6 +13,15 @@ def orders(sides: Iterable[T], blocks: int) -> Iterator[list[T]]:
     there = list(sides)
     for block in range(blocks):
         yield there if block % 2 == 0 else there[::-1]
+
+
+def in_turns(names: Iterable[K], turn: Callable[[K], T], blocks: int) -> dict[K, list[T]]:
+    """What a turn of each gives, block by block, in the order of `orders`."""
+    taken: dict[K, list[T]] = {name: [] for name in names}
+    for order in orders(taken, blocks):
+        for name in order:
+            taken[name].append(turn(name))
+    return taken
 
 
 def take_turns(sides: Mapping[str, Callable[[], float]], blocks: int) -> dict[str, Any]:

@@ -6,8 +6,7 @@ update is measured apart, and trainings are run in the quickest form on one core
 """
 
 import statistics
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +14,11 @@ import numpy as np
 from tfmeta.evaluation.statistics import interval95
 
 from ..asking import Worker
-from ..turns import orders
-from .at_once import at_once
 from .forms import FORMS, PROBLEM_STEPS, UNROLL
 from .kept import Results
+from .paces import paces
 from .results import mean_accuracy, mean_score
+from .trainings import TUNING_SEEDS, at_once, rivals, trained
 
 # Of each type about one in four of the published families, so that types differ in size as there.
 TYPES = {
@@ -34,10 +33,8 @@ _RECIPE = "fan_in_adam"  # of the job
 _PROBLEMS = 4  # of each family, in a meta-iteration
 _UNROLLS = PROBLEM_STEPS // UNROLL  # of a problem
 _META_ITERATIONS = 45
-_EVALUATED = 20  # problems of each family
 # Of which one is chosen for each course, by what is within a cluster.
 _RATES = {"accumulate": (1e-2, 3e-2, 1e-1), "update": (3e-3, 1e-2, 3e-2)}
-_TUNING_SEEDS = (1000, 1001)
 
 
 class Course(NamedTuple):
@@ -82,7 +79,7 @@ class Clusterings:
     def __init__(
         self,
         jobs: Mapping[int, Worker],
-        learners: Mapping[str, Worker],
+        learners: Sequence[Worker],
         results: Results,
         seeds: int,
     ):
@@ -94,11 +91,11 @@ class Clusterings:
         Args:
             blocks: How often the courses take turns where an update is timed.
         """
-        self.results.once("clusterings_rivals", self._rivals)
+        self.results.once("clusterings_rivals", rivals, self.learners[0], FAMILIES)
         self.results.once("clusterings_paces", self._paces, blocks)
         self._train(
             (f"clusterings_tuning_{name}_{rate:g}_{seed}", name, seed, rate, updates(name))
-            for seed in _TUNING_SEEDS
+            for seed in TUNING_SEEDS
             for name, course in COURSES.items()
             for rate in _RATES[course.within]
         )
@@ -114,59 +111,38 @@ class Clusterings:
             if equal == "problems" or count < 0.95 * updates(name)
         )
 
-    def _rivals(self) -> dict[str, float]:
-        return next(iter(self.learners.values())).call(
-            "rivals", problem_steps=PROBLEM_STEPS, evaluated=FAMILIES, problems=_EVALUATED
-        )
-
     def _paces(self, blocks: int) -> dict[str, list[float]]:
         """Seconds of an update by each course, in each block; on two ranks where it can be."""
-
-        def turn(name: str) -> float:
-            ranks = 1 if COURSES[name].by is None else 2
-            clusters = self._clusters(self.jobs[1], name, seed=0)
-            asked = {"recipe": _RECIPE, "problem_steps": PROBLEM_STEPS, **_cell(name, clusters)}
-            return self.jobs[ranks].call("pace", **asked)["seconds"]
-
-        for name in COURSES:  # traces the graphs
-            turn(name)
-        found: dict[str, list[float]] = {name: [] for name in COURSES}
-        for order in orders(COURSES, blocks):
-            for name in order:
-                found[name].append(turn(name))
-        return found
+        cells = {
+            name: (
+                self.jobs[1 if course.by is None else 2],
+                _cell(name, self._clusters(self.jobs[1], name, seed=0)),
+            )
+            for name, course in COURSES.items()
+        }
+        return paces(cells, _RECIPE, blocks)
 
     def _train(self, asked: Iterable[tuple[str, str, int, float, int]]) -> None:
         """Trainings by name, each of a course, a seed, a rate and a number of updates."""
-        waiting = deque(asked)
 
-        def work(_: str, learner: Worker) -> None:
-            while True:
-                try:
-                    kept, *training = waiting.popleft()
-                except IndexError:
-                    return
-                self.results.once(kept, self._training, learner, *training)
+        def train(work: tuple[str, str, int, float, int], learner: Worker) -> None:
+            kept, *training = work
+            self.results.once(kept, self._training, learner, *training)
 
-        at_once(work, self.learners)
+        at_once(train, asked, self.learners)
 
     def _training(
         self, learner: Worker, name: str, seed: int, rate: float, count: int
     ) -> dict[str, Any]:
-        training = learner.call(
-            "train",
-            updates=count,
-            recipe=_RECIPE,
-            problem_steps=PROBLEM_STEPS,
-            evaluated=FAMILIES,
-            problems_of_family=_EVALUATED,
-            rate=rate,
-            seed=seed,
-            **_cell(name, self._clusters(learner, name, seed)),
+        return trained(
+            learner,
+            _cell(name, self._clusters(learner, name, seed)),
+            _RECIPE,
+            count,
+            rate,
+            seed,
+            lambda training: type_score(training, self.results.known["clusterings_rivals"]),
         )
-        score = type_score(training, self.results.known["clusterings_rivals"])
-        print(f"  {name}: {count} updates at {rate:g}: score {score:.3f}", flush=True)
-        return {"updates": count, **training}
 
     def _clusters(self, learner: Worker, name: str, seed: int) -> list[int]:
         """The clusters of a course; those by gradients depend on the seed's first rule."""
@@ -215,9 +191,9 @@ def updates(name: str) -> int:
 
 def updates_in_time(known: Mapping[str, Any], name: str) -> int:
     """Of a course's training that takes as long as the quickest, of whole meta-iterations."""
-    paces = {course: statistics.median(known["clusterings_paces"][course]) for course in COURSES}
+    taken = {course: statistics.median(known["clusterings_paces"][course]) for course in COURSES}
     whole = updates(name) // _META_ITERATIONS
-    return max(1, round(updates(QUICKEST) * paces[QUICKEST] / paces[name] / whole)) * whole
+    return max(1, round(updates(QUICKEST) * taken[QUICKEST] / taken[name] / whole)) * whole
 
 
 def best_rate(known: Mapping[str, Any], name: str) -> float:
@@ -228,7 +204,7 @@ def best_rate(known: Mapping[str, Any], name: str) -> float:
             type_score(
                 known[f"clusterings_tuning_{name}_{rate:g}_{seed}"], known["clusterings_rivals"]
             )
-            for seed in _TUNING_SEEDS
+            for seed in TUNING_SEEDS
         )
 
     return min(_RATES[COURSES[name].within], key=score)
@@ -261,6 +237,7 @@ def summarized(known: Mapping[str, Any]) -> dict[str, Any]:
         ]
 
     summary: dict[str, Any] = {}
+    quickest = scores("problems", QUICKEST)
     for equal in ("problems", "time"):
         summary[equal] = {}
         for name in COURSES:
@@ -268,10 +245,7 @@ def summarized(known: Mapping[str, Any]) -> dict[str, Any]:
             if not found:
                 continue
             differences = np.array(
-                [
-                    own["score"] - other["score"]
-                    for own, other in zip(found, scores("problems", QUICKEST), strict=False)
-                ]
+                [own["score"] - other["score"] for own, other in zip(found, quickest, strict=False)]
             )
             summary[equal][name] = {
                 **{measure: [one[measure] for one in found] for measure in found[0]},

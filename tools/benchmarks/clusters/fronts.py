@@ -5,27 +5,25 @@ form that makes them. So the time of an update is measured in each form, with no
 and trainings are run in the form that is quickest on one core, whatever else runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..asking import Worker
-from .at_once import at_once
-from .forms import LEARNINGS, PROBLEM_STEPS, QUALITY, cell
+from .forms import LEARNINGS, QUALITY, cell
 from .kept import Results
 from .paces import updates_within
-from .results import mean_accuracy, mean_score
+from .results import mean_score
+from .trainings import TUNING_SEEDS, at_once, rivals, trained
 
-_PROBLEMS = 20  # of each family, in an evaluation
 _RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 _FIRST_RATES = {"adam": 3e-3, "fan_in_adam": 1e-2}
-_TUNING_SEEDS = (1000, 1001)
 
 
 class Fronts:
     """Trainings by each of `LEARNINGS` to each budget, with the meta-rate that suits it.
 
     Args:
-        learners: For each of `LEARNINGS` a worker of `jobs.clusters`.
+        learners: Workers of `jobs.clusters`, each on a core of its own.
         results: What is known, the time of an update among it, and where to keep more.
         optimizer: The recipe of the jobs, by the name of its outer optimizer.
         seeds: How many trainings to make of each form and budget.
@@ -34,7 +32,7 @@ class Fronts:
 
     def __init__(
         self,
-        learners: Mapping[str, Worker],
+        learners: Sequence[Worker],
         results: Results,
         optimizer: str,
         seeds: int,
@@ -45,8 +43,8 @@ class Fronts:
 
     def measure(self) -> None:
         """Measures what is not known yet, the shortest budgets first."""
-        self.results.once("rivals", self._rivals)
-        at_once(self._front, self.learners)
+        self.results.once("rivals", rivals, self.learners[0], QUALITY)
+        at_once(self._front, LEARNINGS, self.learners)
 
     def _front(self, name: str, learner: Worker) -> None:
         """Tunes and trains by one of `LEARNINGS`."""
@@ -58,12 +56,6 @@ class Fronts:
             for seed in range(self.seeds):
                 training = f"quality_{name}_{budget:g}_{seed}"
                 self.results.once(training, self._training, name, learner, budget, seed, best)
-
-    def _rivals(self) -> dict[str, float]:
-        """How the best hand-designed optimizer ends on the problems of the evaluation."""
-        return self.learners["sequential"].call(
-            "rivals", problem_steps=PROBLEM_STEPS, evaluated=QUALITY, problems=_PROBLEMS
-        )
 
     def _best_rate(self, name: str, learner: Worker, budget: float, near: float) -> float:
         """The rate of the best score of softmax regression, on seeds of its own.
@@ -77,7 +69,7 @@ class Fronts:
 
         def score(rate: float) -> float:
             found = []
-            for seed in _TUNING_SEEDS:
+            for seed in TUNING_SEEDS:
                 tuning = f"tuning_{name}_{budget:g}_{rate:g}_{seed}"
                 self.results.once(tuning, self._training, name, learner, budget, seed, rate)
                 found.append(self.results.known[tuning])
@@ -90,21 +82,12 @@ class Fronts:
         self, name: str, learner: Worker, budget: float, seed: int, rate: float
     ) -> dict[str, Any]:
         learning = LEARNINGS[name]
-        updates = updates_within(self.results.known, "quality", name, budget)
-        training = learner.call(
-            "train",
-            updates=updates,
-            recipe=self.optimizer,
-            problem_steps=PROBLEM_STEPS,
-            evaluated=QUALITY,
-            problems_of_family=_PROBLEMS,
-            rate=rate,
-            seed=seed,
-            **cell(learning.run, QUALITY, learning.problems),
+        return trained(
+            learner,
+            cell(learning.run, QUALITY, learning.problems),
+            self.optimizer,
+            updates_within(self.results.known, "quality", name, budget),
+            rate,
+            seed,
+            lambda training: mean_score(training, self.results.known["rivals"]),
         )
-        score = mean_score(training, self.results.known["rivals"])
-        print(
-            f"  {updates} updates at {rate:g}: score {score:.3f}, {mean_accuracy(training):.1f} %",
-            flush=True,
-        )
-        return {"updates": updates, **training}

@@ -2,9 +2,10 @@
 
 import statistics
 from collections.abc import Mapping
+from typing import Any
 
 from ..asking import Worker
-from ..turns import orders
+from ..turns import in_turns
 from .forms import FORMS, LEARNING_OF, LEARNINGS, PROBLEM_STEPS, QUALITY, cell
 from .kept import Results
 
@@ -22,28 +23,35 @@ def measure_paces(
         blocks: How often the forms take turns.
     """
 
-    def taken() -> dict[str, list[float]]:
-        cells = {
-            form: cell(form, QUALITY, LEARNINGS[name].problems)
-            for form, name in LEARNING_OF.items()
-        }
+    cells = {
+        form: (jobs[FORMS[form]["ranks"]], cell(form, QUALITY, LEARNINGS[name].problems))
+        for form, name in LEARNING_OF.items()
+    }
+    results.once(f"paces_{measure}", paces, cells, recipe, blocks)
 
-        def turn(form: str) -> float:
-            asked = {"recipe": recipe, "problem_steps": PROBLEM_STEPS, **cells[form]}
-            return jobs[FORMS[form]["ranks"]].call("pace", **asked)["seconds"]
 
-        for form in cells:  # traces the graphs
-            turn(form)
-        print("  built", flush=True)
-        found: dict[str, list[float]] = {form: [] for form in cells}
-        for order in orders(cells, blocks):
-            for form in order:
-                found[form].append(turn(form))
-        medians = [f"{form} {1e3 * statistics.median(s):.3g} ms" for form, s in found.items()]
-        print("  " + ", ".join(medians), flush=True)
-        return found
+def paces(
+    cells: Mapping[str, tuple[Worker, Mapping[str, Any]]], recipe: str, blocks: int
+) -> dict[str, list[float]]:
+    """Seconds of an update by each of several cells, in each block.
 
-    results.once(f"paces_{measure}", taken)
+    Args:
+        cells: By name a worker of `jobs.clusters`, and what it is to build.
+        recipe: Of the job.
+        blocks: How often the cells take turns.
+    """
+
+    def turn(name: str) -> float:
+        job, built = cells[name]
+        return job.call("pace", recipe=recipe, problem_steps=PROBLEM_STEPS, **built)["seconds"]
+
+    for name in cells:  # traces the graphs
+        turn(name)
+    print("  built", flush=True)
+    found = in_turns(cells, turn, blocks)
+    medians = [f"{name} {1e3 * statistics.median(s):.3g} ms" for name, s in found.items()]
+    print("  " + ", ".join(medians), flush=True)
+    return found
 
 
 def seconds_of_an_update(known: Mapping, measure: str, form: str) -> float:

@@ -1,24 +1,24 @@
 """The time of training as published, nothing tuned, until unseen problems keep an accuracy."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from ..asking import Worker
-from .at_once import at_once
 from .forms import LEARNINGS, PROBLEM_STEPS, QUALITY, SOFTMAX, TARGET, cell
 from .kept import Results
 from .paces import updates_within
 from .results import reached
+from .trainings import at_once
 
 _EVALUATED = 5  # problems of each of the four sizes
 _EVALUATE_EVERY = 0.1  # of the updates so far
 
 
-def measure(learners: Mapping[str, Worker], results: Results, trainings: int, limit: float) -> None:
+def measure(learners: Sequence[Worker], results: Results, trainings: int, limit: float) -> None:
     """Measures what is not known yet.
 
     Args:
-        learners: For each of `LEARNINGS` a worker of `jobs.clusters`.
+        learners: Workers of `jobs.clusters`, each on a core of its own.
         results: What is known, the time of an update among it, and where to keep more.
         trainings: How many to make of each of `LEARNINGS`.
         limit: Seconds that each takes, of the baseline; of all together the share of `LEARNINGS`.
@@ -48,4 +48,4 @@ def measure(learners: Mapping[str, Worker], results: Results, trainings: int, li
         for seed in range(trainings):
             results.once(f"published_{name}_{seed}", training, name, learner, seed)
 
-    at_once(trainings_of, learners)
+    at_once(trainings_of, LEARNINGS, learners)

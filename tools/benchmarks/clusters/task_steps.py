@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..asking import Worker
-from ..turns import orders
+from ..turns import in_turns
 from .forms import FAMILIES, FORMS, FORMS_OF_CURVE, PAPER_CLUSTERS, PAPER_TASKS, UNROLL, cell
 from .kept import Results
 
@@ -45,10 +45,7 @@ def _cell(
     for form, built in cells.items():
         batches = UNROLL * problems * clusters * built["batches"]
         counts[form] = max(1, round(_SECONDS / (batches * turn(form, 1)["seconds"])))
-    taken: dict[str, list[dict[str, Any]]] = {form: [] for form in cells}
-    for order in orders(cells, blocks):
-        for form in order:
-            taken[form].append(turn(form, counts[form]))
+    taken = in_turns(cells, lambda form: turn(form, counts[form]), blocks)
     seconds = {form: [turn["seconds"] for turn in turns] for form, turns in taken.items()}
     medians = [f"{form} {1e3 * statistics.median(s):.3g} ms" for form, s in seconds.items()]
     print("  " + ", ".join(medians), flush=True)
