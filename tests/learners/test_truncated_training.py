@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmeta.errors import ArgumentError
 from tfmeta.learners import OptimizerLearner
 from tfmeta.learners.averaged_copies import AveragedCopies
+from tfmeta.learners.estimators import TruncatedGradient
 from tfmeta.learners.truncated_training import TruncatedTraining
 from tfmeta.problems import Bowls, Quadratics
 from tfmeta.registry import CLUSTER_UPDATES
@@ -19,9 +20,9 @@ from tfmeta.updates import CoordinatewiseLSTM
 UNROLL = 2
 
 
-def learner(optimizer=None):
+def learner(optimizer=None, **more):
     rule = CoordinatewiseLSTM(units=4, layers=1, dtype="float64")
-    learner = OptimizerLearner(rule, "log_ratio", first_order=False)
+    learner = OptimizerLearner(rule, "log_ratio", first_order=False, **more)
     learner.compile(optimizer or keras.optimizers.SGD(1.0))
     return learner
 
@@ -102,6 +103,34 @@ def test_one_cluster_of_one_family_is_plain_training():
         assert loop(step, lengths) == pytest.approx(alone(step, lengths), rel=1e-12)
     one, other = flat(one.get_weights()), flat(other.get_weights())
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-12)
+
+
+class FirstDiverged(Quadratics):
+    """The first problem of every batch is where no loss is finite."""
+
+    def batch(self, step, first, last):
+        tasks = super().batch(step, first, last)
+        lost = tf.range(last - first) < 1
+        far = tf.constant(np.inf, tf.float64)
+        weights = [tf.where(lost[:, None], far, weight) for weight in tasks["weights"]]
+        return {**tasks, "weights": weights}
+
+
+@pytest.mark.parametrize("make", [plain, lambda *those: clustered(those[0], [those[1]], [0], 3)])
+def test_a_problem_that_diverges_is_left_out_of_the_meta_loss(make):
+    ours = learner(estimator=TruncatedGradient(problem_clip=1.0))
+    family = FirstDiverged(4, dtype="float64")
+    training = make(ours, family, 3)
+
+    @tf.function(autograph=False)
+    def others():
+        tasks = Quadratics(4, dtype="float64").batch(0, 1, 3)
+        carried = ours.start(family, tasks)
+        return ours.meta_gradient(family, tasks, carried, 0, UNROLL)[1].losses
+
+    expected = np.mean(others())
+    assert training(0, Lengths([UNROLL], True)) == pytest.approx(expected, rel=1e-12)
+    assert np.isfinite(flat(ours.rule.get_weights())).all()
 
 
 def test_one_cluster_updated_problem_by_problem_is_sequential_training():

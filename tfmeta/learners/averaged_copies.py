@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.truncated_training import TruncatedTraining, unrolls
+from tfmeta.learners.truncated_training import TruncatedTraining, mean_loss, unrolls
 from tfmeta.scheduling.schedule import Slice
 from tfmeta.scheduling.truncation import Lengths
 
@@ -79,9 +79,9 @@ class AveragedCopies(TruncatedTraining):
         learner = self.learner
 
         def move(total):
-            loss, *gradients = total
+            losses, *gradients = total
             learner.apply(gradients)
-            return loss
+            return mean_loss(losses)
 
         return learner.graph("move copy", move)(total)
 

@@ -70,7 +70,7 @@ class TruncatedTraining:
         self.seed = seed
         learner.optimizer.build(learner.trainable_variables)
         self._zeros = [
-            tf.zeros([], learner.rule.dtype),
+            tf.zeros([2], learner.rule.dtype),
             *(tf.zeros_like(variable.value) for variable in learner.rule.trainable_variables),
         ]
         self._weigh()
@@ -104,8 +104,8 @@ class TruncatedTraining:
             lengths: the number of steps of each unroll.
 
         Returns:
-            The mean of the meta-loss (itself a mean over the problems) over those unrolls where it
-            is finite; NaN where it is in none.
+            The mean of the meta-loss over the unrolls; of an unroll it is the mean over those
+            problems of which it is finite. NaN where it is of none.
         """
         return _mean_of_finite(list(self.updates(step, lengths)))
 
@@ -220,13 +220,13 @@ class TruncatedTraining:
         Args:
             part: the slice.
             running: its problems.
-            total: the meta-losses and their gradients so far.
+            total: so far, the meta-losses with what they count for, and their gradients.
             weight: what each problem counts for.
             first: how many steps the problems have taken.
             steps: how many to take.
 
         Returns:
-            The meta-loss and its gradient, times the weight, added to those so far; and the
+            The meta-losses and their gradients, times the weight, added to those so far; and the
             problems after it.
         """
         family = self.families[part.family]
@@ -315,18 +315,30 @@ def one_for_each(
 
 
 def _added(learner, family, tasks, carried, total, weight, first, steps):
-    """The meta-loss of an unroll and its gradient, weighted, added to those so far, if any."""
+    """The meta-losses of an unroll and their gradients, weighted, added to those so far, if any.
+
+    Losses that are not finite are left out: a problem that diverges, whose gradient an estimator
+    may well bound, says nothing of the others.
+    """
     gradients, unroll = learner.meta_gradient(family, tasks, carried, first, steps, weight)
-    new = [weight * tf.reduce_sum(unroll.losses), *gradients]
+    finite = tf.math.is_finite(unroll.losses)
+    losses = tf.where(finite, unroll.losses, tf.zeros_like(unroll.losses))
+    counted = tf.stack([losses, tf.cast(finite, losses.dtype)])
+    new = [weight * tf.reduce_sum(counted, axis=1), *gradients]
     if total is not None:
         new = [so_far + more for so_far, more in zip(total, new, strict=True)]
     return new, unroll.carried
 
 
 def _moved(learner, total):
-    loss, *gradients = distributed.sum_over_ranks(total)
+    losses, *gradients = distributed.sum_over_ranks(total)
     learner.apply(gradients)
-    return loss
+    return mean_loss(losses)
+
+
+def mean_loss(losses: tf.Tensor) -> tf.Tensor:
+    """The mean of meta-losses, by their weighted sum and what they count for; NaN if nothing."""
+    return losses[0] / losses[1]
 
 
 def unrolls(lengths: Lengths) -> Iterator[tuple[tf.Tensor, tf.Tensor | int]]:
