@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfmeta.errors import ArgumentError
-from tfmeta.scheduling.truncation import FixedUnrolls, RandomHorizons, RandomUnrolls
+from tfmeta.scheduling.truncation import FixedUnrolls, InTurn, RandomHorizons, RandomUnrolls
 
 
 def test_fixed_unrolls_make_up_the_training():
@@ -74,3 +74,9 @@ def test_random_lengths_depend_on_seed_and_number_alone(make):
 def test_random_unrolls_out_of_range_are_refused(arguments):
     with pytest.raises(ArgumentError, match=f"^{next(iter(arguments))}="):
         RandomUnrolls(**arguments)
+
+
+def test_meta_iterations_take_turns():
+    lengths = InTurn([FixedUnrolls(100, 20), FixedUnrolls(100, 50)])
+    assert [lengths(step).steps for step in range(3)] == [[20] * 5, [50] * 2, [20] * 5]
+    assert lengths(1).fixed

@@ -24,7 +24,7 @@ def results_of(result):
 @pytest.fixture(scope="module")
 def flags(small_problems):
     steady = ["--problem_clip=1", "--outer_optimizer=fan_in_adam", "--outer_warmup=10"]
-    steady += ["--outer_average=0.9", "--steps=200", "--validate_every=20"]
+    steady += ["--outer_average=0.9", "--steps=200", "--validate_every=20", "--unroll=2,4"]
     return [*small_problems, *steady, "--seed=3"]
 
 

@@ -1,6 +1,7 @@
 """How the training of a problem is cut into unrolls."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,7 @@ class Lengths(NamedTuple):
 
     Attributes:
         steps: of each unroll.
-        fixed: whether all unrolls of all meta-iterations have one length, which can be built into a
-            graph.
+        fixed: whether unrolls have one of a few lengths, which can be built into graphs.
     """
 
     steps: list[int]
@@ -115,3 +115,23 @@ class RandomUnrolls:
         unrolls = self.least_unrolls + round(draws.exponential(self.more_unrolls))
         steps = self.least_steps + np.rint(draws.exponential(self.more_steps, unrolls))
         return Lengths([int(count) for count in steps], False)
+
+
+class InTurn:
+    """Several ways to cut trainings, one after the other, meta-iteration by meta-iteration.
+
+    Short unrolls and long ones teach different things. A gradient through many steps knows what a
+    step does to the end of a training: where gradients are noisy, steps must shorten. But where
+    steps are at the edge of stability, as they should be where gradients are exact, chaos drowns
+    it, and a short unroll tells more.
+
+    Args:
+        ways: of which each gives the lengths of the unrolls, by the number of the meta-iteration.
+    """
+
+    def __init__(self, ways: Sequence[Callable[[int], Lengths]]):
+        self.ways = list(ways)
+
+    def __call__(self, step: int) -> Lengths:
+        """The unrolls of meta-iteration number `step`."""
+        return self.ways[step % len(self.ways)](step)

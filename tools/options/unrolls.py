@@ -5,13 +5,17 @@ from absl import flags
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import CLUSTER_UPDATES, ESTIMATORS, META_LOSSES, PACKINGS, TRUNCATIONS
 from tfmeta.tools.options.build import build, refuse_others
-from tfmeta.tools.program import define_count, define_positive
+from tfmeta.tools.program import define_count, define_counts, define_positive
 
 FLAGS = flags.FLAGS
 SUBJECT = "Trainings of problems"
 
 define_count("problem_steps", 100, 1, "Steps of a problem's training.")
-define_count("unroll", 20, 1, "Steps between two updates of the rule.")
+define_counts(
+    "unroll",
+    [20],
+    "Steps between two updates of the rule; of several numbers, meta-iterations take turns.",
+)
 flags.DEFINE_enum(
     "unroll_lengths",
     "fixed",
@@ -97,14 +101,11 @@ def _given(names):
 
 def lengths():
     """The lengths of the unrolls of each meta-iteration."""
-    return build(
-        TRUNCATIONS[FLAGS.unroll_lengths],
-        offered={
-            "problem_steps": FLAGS.problem_steps,
-            "unroll": FLAGS.unroll,
-            "seed": FLAGS.seed,
-        },
-    )
+    from tfmeta.scheduling.truncation import InTurn
+
+    offered = {"problem_steps": FLAGS.problem_steps, "seed": FLAGS.seed}
+    way = TRUNCATIONS[FLAGS.unroll_lengths]
+    return InTurn([build(way, offered={**offered, "unroll": unroll}) for unroll in FLAGS.unroll])
 
 
 def with_batches(family):
