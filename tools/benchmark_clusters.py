@@ -67,9 +67,7 @@ flags.DEFINE_list("measures", ["task_step", "quality"], f"What to measure: {', '
 
 def main() -> None:
     if not FLAGS.measures or set(FLAGS.measures) - set(_MEASURES):
-        raise ArgumentError(
-            "measures", ",".join(FLAGS.measures), f"give some of {', '.join(_MEASURES)}."
-        )
+        raise ArgumentError("measures", FLAGS.measures, f"give some of {', '.join(_MEASURES)}.")
     budgets = sorted(set(FLAGS.budgets))
     folder = Path(FLAGS.output_dir)
     try:

@@ -9,6 +9,7 @@ and the flags.
 """
 
 import json
+from pathlib import Path
 
 from absl import flags
 
@@ -24,6 +25,12 @@ clusters.define()
 for _options in (runs, data, problems, outer_loop, rules, clusters, unrolls):
     flags.adopt_module_key_flags(_options)
 program.define_count("steps", 1000, 1, "Outer steps in all: trainings of a batch of problems.")
+flags.DEFINE_string(
+    "start",
+    None,
+    "The output folder of a run of the same rule, with whose best parameters training begins. "
+    "Default: random ones.",
+)
 program.define_positive(
     "random_scaling",
     None,
@@ -45,7 +52,7 @@ program.define_count("validation_problems", 50, 2, "Problems of each family in a
 
 _NAMES = (
     *(*runs.NAMES, *data.NAMES, *problems.NAMES, *outer_loop.NAMES, *rules.NAMES),
-    *(*clusters.NAMES, *unrolls.NAMES, "steps", "random_scaling"),
+    *(*clusters.NAMES, *unrolls.NAMES, "steps", "start", "random_scaling"),
     *("validation_problem", "validation_problems", "target_accuracy"),
 )
 
@@ -92,6 +99,8 @@ def main() -> None:
         xla=FLAGS.xla,
         estimator=unrolls.estimator(),
     )
+    if FLAGS.start:
+        _start(learner.rule)
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
     learner.compile(outer_loop.optimizer(updates))
     try:
@@ -155,6 +164,28 @@ def main() -> None:
         f"{validation['log_ratio']:.3f} +- {validation['ci95']:.3f} on unseen problems"
     )
     print(json.dumps(results), flush=True)
+
+
+def _start(rule):
+    """Gives the rule the parameters of the one that --start names."""
+    from tfmeta.keras_optimizer.load import load_optimizer
+
+    try:
+        trained = load_optimizer(Path(FLAGS.start)).rule
+    except ArgumentError as error:
+        raise ArgumentError("start", FLAGS.start, error.problem) from error
+    own, found = (
+        (type(one).__name__, [tuple(weight.shape) for weight in one.get_weights()])
+        for one in (rule, trained)
+    )
+    if own != found:
+        raise ArgumentError(
+            "start",
+            FLAGS.start,
+            f"it holds a rule of another kind or size; give the --update_rule, {found[0]}, and the "
+            "--cell that it was trained with.",
+        )
+    rule.set_weights(trained.get_weights())
 
 
 def _clustered(learner, families):

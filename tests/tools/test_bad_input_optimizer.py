@@ -98,13 +98,26 @@ def folder(run, small_problems, tmp_path_factory):
     return folder
 
 
+def test_start_where_there_is_no_run(forked, tmp_path):
+    result = forked(TRAIN, "--start=runs/none", cwd=tmp_path)
+    assert_refused(result, "--start=runs/none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_start_with_a_rule_of_another_kind(forked, folder, tmp_path):
+    flags = [f"--start={folder}", "--update_rule=hierarchical_rnn"]
+    result = forked(TRAIN, *flags, cwd=tmp_path)
+    assert_refused(result, f"--start={folder}", "CoordinatewiseLSTM")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "flag", ["--update_rule=hierarchical_rnn", "--cell=lstm", "--problem=bowl", "--unroll=1"]
 )
 def test_resumed_run_is_of_another_kind(forked, folder, flag):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     result = forked(TRAIN, "--resume", f"--output_dir={folder}", flag)
-    assert_refused(result, flag.replace("=bowl", "=['bowl']"), "--output_dir")
+    assert_refused(result, flag, "--output_dir")
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 

@@ -76,6 +76,16 @@ def test_killed_and_resumed_equals_uninterrupted(run, whole, flags, weights_of, 
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_training_begins_with_the_best_rule_of_another_run(forked, whole, small_problems, tmp_path):
+    """A rate of next to nothing leaves it as it is."""
+    still = ["--seed=3", "--steps=1", "--outer_optimizer=sgd", "--outer_learning_rate=1e-30"]
+    result = forked(
+        TRAIN, *small_problems, *still, f"--start={whole[0]}", f"--output_dir={tmp_path / 'run'}"
+    )
+    expected = json.loads((whole[0] / "results.json").read_text())
+    assert results_of(result)["log_ratio"] == pytest.approx(expected["log_ratio"], rel=1e-6)
+
+
 @pytest.mark.slow
 def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
     folder = tmp_path / "two"

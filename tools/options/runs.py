@@ -7,7 +7,7 @@ from absl import flags
 
 from tfmeta.environment.launch import launched_size
 from tfmeta.errors import ArgumentError
-from tfmeta.tools.program import define_count
+from tfmeta.tools.program import as_given, define_count
 from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
@@ -93,8 +93,8 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
             raise ArgumentError(
                 name,
                 flag.value,
-                f"the run in --output_dir was made with {value}; leave the flag out, or give "
-                "another folder without --resume.",
+                f"the run in --output_dir was made with {as_given(value)}; leave the flag out, or "
+                "give another folder without --resume.",
             )
 
 
