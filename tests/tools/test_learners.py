@@ -55,7 +55,7 @@ def test_the_variance_of_gauss_newton_has_a_flag(forked, tmp_path):
     ("flags", "sentence"),
     [
         (["--learner=protonet"], "--learner=protonet"),
-        (["--head=logits"], "--head=['logits']: --learner=maml has no use for it; leave it out."),
+        (["--head=logits"], "--head=logits: --learner=maml has no use for it; leave it out."),
         (["--inner_batch=2"], "--inner_batch=2: --learner=maml has no use for it; leave it out."),
         (["--learner=reptile", "--inner_batch=0"], "--inner_batch=0"),
         (["--learner=reptile", "--inner_batch=99"], "--inner_batch=99: a task has"),
