@@ -99,7 +99,7 @@ def main() -> None:
         xla=FLAGS.xla,
         estimator=unrolls.estimator(),
     )
-    if FLAGS.start:
+    if FLAGS.start and not FLAGS.resume:  # a checkpoint has its own parameters
         _start(learner.rule)
     updates = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
     learner.compile(outer_loop.optimizer(updates))
