@@ -79,11 +79,9 @@ def _load_for_keras() -> None:
     for name in _PUBLIC:
         __getattr__(name)
     # Classes that have no public name are saved, and so loaded, all the same.
-    from tfmeta.registry import LEARNERS, RULES, STARTS
-    from tfmeta.training import fan_in_adam, rates  # noqa: F401
+    from tfmeta.training.checkpoints import let_keras_know
 
-    for registry in (LEARNERS, RULES, STARTS):
-        list(registry.values())
+    let_keras_know()
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):

@@ -119,11 +119,6 @@ def define_positive(name: str, default: float | None, text: str) -> None:
     )
 
 
-def as_given(value: object) -> str:
-    """The value of a flag as it is written on a command line."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
 def _warned(message, category, filename, lineno, file=None, line=None) -> None:
     """Shows a warning; one of the data as a sentence, on rank 0."""
     if not issubclass(category, DataWarning):
@@ -161,7 +156,7 @@ def _sentence(error: ArgumentError) -> str:
         return f"--{match[0]}" if match[1] in flags.FLAGS else match[0]
 
     problem = re.sub(r"(?<!\S)(\w+)(?==\S)", flag, error.problem)
-    return f"--{error.argument}={as_given(error.value)}: {problem}"
+    return f"--{error.argument}={usage.as_given(error.value)}: {problem}"
 
 
 def _with_flagfiles_found(argv: Sequence[str]) -> list[str]:

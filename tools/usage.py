@@ -71,17 +71,18 @@ def _described(flag: flags.Flag) -> list[str]:
         kind = _KINDS.get(flag.flag_type(), "")
     head = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={kind}"
     if "Default" not in said:
-        said = f"{said} Default: {_default(flag)}."
+        default = "none" if flag.default is None else as_given(flag.default)
+        said = f"{said} Default: {default}."
     return [f"  {head}", *_wrapped(said)]
 
 
-def _default(flag: flags.Flag) -> str:
-    value = flag.default
+def as_given(value: Any) -> str:
+    """The value of a flag as it is written on a command line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return "none" if value is None else str(value)
+    return str(value)
 
 
 def _wrapped(words: str) -> list[str]:

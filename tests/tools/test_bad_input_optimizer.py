@@ -74,7 +74,7 @@ def test_two_bounds_of_the_meta_gradient(forked, tmp_path):
 
 def test_xla_with_unrolls_of_random_length(forked, tmp_path):
     result = forked(TRAIN, "--xla", "--unroll_lengths=random", cwd=tmp_path)
-    assert_refused(result, "--xla=True", "--unroll_lengths=random")
+    assert_refused(result, "--xla=true", "--unroll_lengths=random")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-import tfmeta.learners  # noqa: F401 -- lets Keras know the classes that checkpoints hold
+import tfmeta.learners  # noqa: F401 -- see `let_keras_know`
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import LEARNERS, RULES, STARTS
-from tfmeta.training import fan_in_adam, rates  # noqa: F401 -- likewise
+from tfmeta.training import fan_in_adam, rates  # noqa: F401 -- see `let_keras_know`
 
 
 class Checkpoints:
@@ -92,6 +92,12 @@ def damage_of(path: Path) -> str | None:
     return None if member is None else f"wrong checksum of {member}"
 
 
+def let_keras_know() -> None:
+    """Imports all classes that a learner may be saved with, by which Keras knows them."""
+    for members in (LEARNERS, STARTS, RULES):
+        list(members.values())
+
+
 def load(path: Path) -> keras.Model:
     """The learner that a checkpoint holds.
 
@@ -103,8 +109,7 @@ def load(path: Path) -> keras.Model:
     damage = damage_of(path)
     if damage is not None:
         raise ArgumentError("output_dir", path, f"the checkpoint is damaged ({damage}).")
-    for members in (LEARNERS, STARTS, RULES):
-        list(members.values())  # Keras knows a class once its module is imported
+    let_keras_know()
     try:
         return keras.models.load_model(path)
     # What Keras raises for files that it cannot read is not documented.

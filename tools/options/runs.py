@@ -7,7 +7,8 @@ from absl import flags
 
 from tfmeta.environment.launch import launched_size
 from tfmeta.errors import ArgumentError
-from tfmeta.tools.program import as_given, define_count
+from tfmeta.tools.program import define_count
+from tfmeta.tools.usage import as_given
 from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
