@@ -3,22 +3,24 @@
     python tools/compare_on_keras.py --optimizers=runs/lstm,runs/gru
     python tools/compare_on_keras.py --optimizers=runs/lstm --images=quickdraw.npz --seeds=10
 
-Every model is trained by `fit` with each learned optimizer, with Adam at its default rate, and with
-Adam at the best of five rates (by the training loss on a seed of its own). A seed divides the data,
-starts the model and orders the batches alike for all of them. The models are `digits` (a perceptron
-on the digits of scikit-learn), `regression` (a perceptron on its diabetes data), `transformer` (the
-next character of Python's help texts) and, on the first ten classes of `--images`,
-`image_perceptron` and `image_convolutional`.
+Every model is trained by `fit` with each learned optimizer and with Adam, at the default rate and
+at the best of several (by the training loss on a seed of its own): of five rates of Adam, and of 1,
+0.3 and 0.1, which multiply the steps of a learned one. A seed divides the data, starts the model
+and orders the batches alike for all of them. The models are `digits` (a perceptron on the digits of
+scikit-learn), `regression` (a perceptron on its diabetes data), `transformer` (the next character
+of Python's help texts) and, on the first ten classes of `--images`, `image_perceptron` and
+`image_convolutional`.
 
 The table on standard output has means over the seeds with their 95 % intervals, and whether the
 learned optimizer wins against Adam and against tuned Adam: whether the interval of the mean
 difference in log10 of the training loss lies below zero. The last line is a JSON object; in it
-`models` has, by name of the model and then of the optimizer (as given, `adam`, `tuned_adam`):
+`models` has, by name of the model and then of the optimizer (as given, `adam`, and each of these
+again with `tuned_` before it):
 
     loss, held_out_loss         after the last epoch, each with its interval, loss_ci95 and so on;
     accuracy, held_out_accuracy in per cent, of classifiers; null where a training diverged
     diverged                    how many trainings did
-    learning_rate               of `tuned_adam`: the rate found
+    learning_rate               of the tuned: the rate found
     against_adam,               of the learned: paired_log10, paired_ci95, paired_problems (seeds)
     against_tuned_adam          and verdict, as tools/evaluate_optimizer.py has them
 """

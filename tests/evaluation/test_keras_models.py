@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfmeta.data.glyphs import glyphs
-from tfmeta.evaluation.keras_comparison import RATES, compare_on_keras, rows
+from tfmeta.evaluation.keras_comparison import compare_on_keras, rows
 from tfmeta.evaluation.keras_models import KERAS_TASKS
 from tfmeta.tools.compare_on_keras import MODELS
 
@@ -65,19 +65,23 @@ def test_training_lowers_both_losses(name):
 def test_adam_beside_adam():
     """One that is Adam is neither better nor worse; one that diverges has lost."""
     learned = {
-        "same": keras.optimizers.Adam,
-        "diverging": lambda: keras.optimizers.SGD(1e30),
+        "same": lambda rate: keras.optimizers.Adam(1e-3 / rate),
+        "diverging": lambda rate: keras.optimizers.SGD(1e30),
     }
-    results = compare_on_keras(KERAS_TASKS["regression"], learned, range(2), epochs=1)
-    assert list(results) == ["same", "diverging", "adam", "tuned_adam"]
+    results = compare_on_keras(KERAS_TASKS["regression"], learned, range(3), epochs=1)
+    names = ["same", "diverging", "adam"]
+    assert list(results) == [called for name in names for called in (name, f"tuned_{name}")]
     against = results["same"]["against_adam"]
     assert against["paired_log10"] == 0 and against["verdict"] == "neither"
     assert results["same"]["against_tuned_adam"]["verdict"] == "loss"
     assert results["same"]["loss"] == results["adam"]["loss"] > results["tuned_adam"]["loss"]
     # A single epoch is too short for any but the highest rates.
-    assert results["tuned_adam"]["learning_rate"] in RATES[-2:]
-    assert results["diverging"]["diverged"] == 2 and results["diverging"]["loss"] is None
+    assert results["tuned_adam"]["learning_rate"] in (1e-2, 3e-2, 1e-1)
+    assert results["tuned_same"]["learning_rate"] == 0.1
+    assert results["tuned_same"]["loss"] < results["same"]["loss"]
+    assert results["tuned_same"]["against_adam"]["verdict"] == "win"
+    assert results["diverging"]["diverged"] == 3 and results["diverging"]["loss"] is None
     assert results["diverging"]["against_adam"]["verdict"] == "loss"
     json.dumps(results, allow_nan=False)
     written = rows("regression", results).splitlines()
-    assert len(written) == 4 and "| diverged |" in written[1] and "neither, loss" in written[0]
+    assert len(written) == 6 and "| diverged |" in written[2] and "neither, loss" in written[0]

@@ -24,10 +24,12 @@ def test_table_and_results(forked, small_problems, characters, tmp_path):
     models = json.loads(line)["models"]
     assert list(models) == ["regression", "image_convolutional"]
     for optimizers in models.values():
-        assert list(optimizers) == [str(folder), "adam", "tuned_adam"]
-        assert optimizers[str(folder)]["against_tuned_adam"]["paired_problems"] == 2
+        assert list(optimizers) == [str(folder), f"tuned_{folder}", "adam", "tuned_adam"]
+        for name in (str(folder), f"tuned_{folder}"):
+            assert optimizers[name]["against_tuned_adam"]["paired_problems"] == 2
+        assert optimizers[f"tuned_{folder}"]["learning_rate"] in (1, 0.3, 0.1)
     assert "held_out_accuracy" in models["image_convolutional"]["adam"]
-    assert len(table) == 2 + 2 * 3
+    assert len(table) == 2 + 2 * 4
 
 
 @pytest.mark.parametrize(

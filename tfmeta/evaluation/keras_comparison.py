@@ -1,5 +1,6 @@
 """Learned optimizers beside Adam on Keras models, over several seeds."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,54 +12,57 @@ from tfmeta.evaluation.comparison import mean_and_width, paired
 from tfmeta.evaluation.keras_models import KerasTask
 from tfmeta.evaluation.tuning import log10_loss
 
-# Rates of Adam to choose from, the first the default.
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 ADAM, TUNED_ADAM = "adam", "tuned_adam"
+# Rates to choose from, the first the default: of Adam, and of rules, whose steps they multiply.
+_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+_RATES_OF_RULES = (1.0, 0.3, 0.1)
 
 
 def compare_on_keras(
     task: KerasTask,
-    learned: Mapping[str, Callable[[], keras.optimizers.Optimizer]],
+    learned: Mapping[str, Callable[[float], keras.optimizers.Optimizer]],
     seeds: range,
     images: ImageClasses | None = None,
     epochs: int | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Trains a model by learned optimizers, by Adam at its default rate, and by tuned Adam.
+    """Trains a model by learned optimizers and by Adam, at their default rates and at tuned ones.
 
     Each seed divides the data, starts the model and orders the batches alike for all optimizers.
-    Adam is tuned by its training loss on a seed of its own, the one after the last.
+    A rate is tuned by the training loss on a seed of its own, the one after the last: of five rates
+    of Adam, and of three that multiply the steps of a learned rule.
 
     Args:
         task: the model and its data.
-        learned: what makes the learned optimizers, by name.
+        learned: what makes the learned optimizers of a rate, by name.
         seeds: of the trainings.
         images: for a task that needs them.
         epochs: by default those of the task.
 
     Returns:
-        By name of the optimizer: the means of what `KerasTask.train` returns, each with its 95 %
-        interval (`loss_ci95` and so on), None if a training diverged; `diverged`, how many did; of
-        tuned Adam its `learning_rate`; and of learned optimizers, `against_adam` and
-        `against_tuned_adam`: the differences in log10 of the training loss, seed by seed, in the
-        keys of `comparison.paired`.
+        By name of the optimizer, and again with `tuned_` before it: the means of what
+        `KerasTask.train` returns, each with its 95 % interval (`loss_ci95` and so on), None if a
+        training diverged; `diverged`, how many did; of the tuned the `learning_rate`; and of
+        learned optimizers, `against_adam` and `against_tuned_adam`: the differences in log10 of
+        the training loss, seed by seed, in the keys of `comparison.paired`.
     """
-
-    def adam(rate: float):
-        return lambda: keras.optimizers.Adam(rate)
-
     data = {seed: task.data(seed, images) for seed in (*seeds, seeds.stop)}
+    makers = {**learned, ADAM: keras.optimizers.Adam}
+    results: dict[str, dict[str, Any]] = {}
+    logs = {}
+    for name, make in makers.items():
 
-    def trained(make, seed):
-        return task.train(data[seed], make(), seed, epochs)
+        @functools.cache
+        def trained(rate, seed, make=make):
+            return task.train(data[seed], make(rate), seed, epochs)
 
-    losses = {rate: trained(adam(rate), seeds.stop)["loss"] for rate in RATES}
-    tuned = min(losses, key=lambda rate: losses[rate])
-    optimizers = {**learned, ADAM: keras.optimizers.Adam, TUNED_ADAM: adam(tuned)}
-    runs = {name: [trained(make, seed) for seed in seeds] for name, make in optimizers.items()}
-    results = {name: _means(run) for name, run in runs.items()}
-    results[TUNED_ADAM]["learning_rate"] = tuned
-    logs = {name: log10_loss(np.array([one["loss"] for one in run])) for name, run in runs.items()}
-    for name in learned:
+        default, *others = _RATES if name == ADAM else _RATES_OF_RULES
+        tuned = min((default, *others), key=lambda rate: trained(rate, seeds.stop)["loss"])
+        for called, rate in ((name, default), (f"tuned_{name}", tuned)):
+            run = [trained(rate, seed) for seed in seeds]
+            results[called] = _means(run)
+            logs[called] = log10_loss(np.array([one["loss"] for one in run]))
+        results[f"tuned_{name}"]["learning_rate"] = tuned
+    for name in logs.keys() - {ADAM, TUNED_ADAM}:
         for rival in (ADAM, TUNED_ADAM):
             finite = np.isfinite(logs[rival])
             results[name][f"against_{rival}"] = paired(logs[name][finite] - logs[rival][finite])
