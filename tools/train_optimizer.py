@@ -1,7 +1,7 @@
 """Meta-trains an optimizer on optimization problems, and shows how it does on unseen ones.
 
     python tools/train_optimizer.py --flagfile=lstm_quadratic
-    horovodrun -np 2 python tools/train_optimizer.py --flagfile=hierarchical_rnn
+    horovodrun -np 2 python tools/train_optimizer.py --flagfile=hierarchical_rnn_short
 
 Under horovodrun the problems of every meta-iteration are split over the ranks. The last line on
 standard output is one JSON object with the results; the output folder keeps checkpoints, metrics
