@@ -1,6 +1,7 @@
 """Every flagfile makes a run."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,18 +55,24 @@ def test_flagfile_runs_three_steps(forked, images_in_parts, name, tmp_path):
 
 @pytest.mark.parametrize("name", names(OF_OPTIMIZERS))
 def test_flagfile_runs_three_meta_iterations(forked, images_in_parts, name, tmp_path):
-    """Shorter unrolls of fewer problems than the paper's, and smaller images."""
-    flags = ["--steps=3", "--validate_every=3", "--meta_batch=2"]
+    """Shorter unrolls of fewer problems than the paper's, and smaller images.
+
+    One that goes on with the rule of another is given that in the folder that it names.
+    """
+    starts = re.findall(r"^--start=(.*)$", (ROOT / "flags" / f"{name}.flags").read_text(), re.M)
+    runs = [(Path(start).name, Path(start)) for start in starts] + [(name, Path("r"))]
+    flags = ["--steps=3", "--validate_every=3", "--meta_batch=2", "--outer_warmup=1"]
     flags += ["--validation_problems=2", "--unroll_lengths=fixed", "--problem_steps=4"]
     flags += ["--unroll=2", f"--dataset={images_in_parts}", "--image_size=16"]
     if "hierarchical" in name:  # fewer families, whose graphs are not compiled
-        flags += ["--problem=five_types", "--meta_batch=5", "--outer_warmup=1", "--noxla"]
-    result = forked(
-        TOOLS / "train_optimizer.py",
-        f"--flagfile={name}",
-        *flags,
-        f"--output_dir={tmp_path}/r",
-        cwd=tmp_path,
-    )
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1])["steps"] == 3
+        flags += ["--problem=five_types", "--meta_batch=5", "--noxla"]
+    for flagfile, run in runs:
+        result = forked(
+            TOOLS / "train_optimizer.py",
+            f"--flagfile={flagfile}",
+            *flags,
+            f"--output_dir={run}",
+            cwd=tmp_path,
+        )
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout.splitlines()[-1])["steps"] == 3
