@@ -68,7 +68,7 @@ def test_adam_beside_adam():
         "same": lambda rate: keras.optimizers.Adam(1e-3 / rate),
         "diverging": lambda rate: keras.optimizers.SGD(1e30),
     }
-    results = compare_on_keras(KERAS_TASKS["regression"], learned, range(3), epochs=1)
+    results = compare_on_keras(KERAS_TASKS["regression"], learned, range(2, 5), epochs=1)
     names = ["same", "diverging", "adam"]
     assert list(results) == [called for name in names for called in (name, f"tuned_{name}")]
     against = results["same"]["against_adam"]
@@ -76,7 +76,7 @@ def test_adam_beside_adam():
     assert results["same"]["against_tuned_adam"]["verdict"] == "loss"
     assert results["same"]["loss"] == results["adam"]["loss"] > results["tuned_adam"]["loss"]
     # A single epoch is too short for any but the highest rates.
-    assert results["tuned_adam"]["learning_rate"] in (1e-2, 3e-2, 1e-1)
+    assert results["tuned_adam"]["learning_rate"] in (3e-2, 1e-1)
     assert results["tuned_same"]["learning_rate"] == 0.1
     assert results["tuned_same"]["loss"] < results["same"]["loss"]
     assert results["tuned_same"]["against_adam"]["verdict"] == "win"

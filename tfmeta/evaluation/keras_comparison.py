@@ -47,18 +47,19 @@ def compare_on_keras(
     """
     data = {seed: task.data(seed, images) for seed in (*seeds, seeds.stop)}
     makers = {**learned, ADAM: keras.optimizers.Adam}
+
+    @functools.cache
+    def trained(name: str, rate: float, seed: int) -> dict[str, float]:
+        return task.train(data[seed], makers[name](rate), seed, epochs)
+
     results: dict[str, dict[str, Any]] = {}
     logs = {}
-    for name, make in makers.items():
-
-        @functools.cache
-        def trained(rate, seed, make=make):
-            return task.train(data[seed], make(rate), seed, epochs)
-
-        default, *others = _RATES if name == ADAM else _RATES_OF_RULES
-        tuned = min((default, *others), key=lambda rate: trained(rate, seeds.stop)["loss"])
-        for called, rate in ((name, default), (f"tuned_{name}", tuned)):
-            run = [trained(rate, seed) for seed in seeds]
+    for name in makers:
+        rates = _RATES if name == ADAM else _RATES_OF_RULES
+        losses = {rate: trained(name, rate, seeds.stop)["loss"] for rate in rates}
+        tuned = min(losses, key=losses.__getitem__)
+        for called, rate in ((name, rates[0]), (f"tuned_{name}", tuned)):
+            run = [trained(name, rate, seed) for seed in seeds]
             results[called] = _means(run)
             logs[called] = log10_loss(np.array([one["loss"] for one in run]))
         results[f"tuned_{name}"]["learning_rate"] = tuned
