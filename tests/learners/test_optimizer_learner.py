@@ -41,7 +41,7 @@ def by_hand(learner, problems, parameters, tasks, carried, first_step, gradients
     for index in range(PROBLEMS):
         task, (weights, state, first_loss) = taken_apart((tasks, carried), index)
         if first_step == 0:  # what is learned of the first state counts too
-            state = learner.rule.initial_state(parameters, weights, task["seed"])
+            state = problems.first_state(learner.rule, parameters, task)
         seeds = [
             random_numbers.fold_in(task["seed"], first_step + step + 1) for step in range(STEPS + 1)
         ]

@@ -65,8 +65,7 @@ class LossCurves:
             times = tf.constant(self.steps, tf.int32)
 
             def start(task):
-                weights = task["weights"]
-                return weights, rule.initial_state(parameters, weights, task["seed"])
+                return task["weights"], problems.first_state(rule, parameters, task)
 
             def to_next_time(parameters, number, done, weights, rule_state, curves):
                 def step(parameters, number, weights, rule_state):

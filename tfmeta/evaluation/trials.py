@@ -113,7 +113,7 @@ class Trials:
 
         def start(task, trial):
             rule = self._rule(trial, 0, task["weights"])
-            return task["weights"], rule.initial_state([], task["weights"], task["seed"])
+            return task["weights"], self.problems.first_state(rule, [], task)
 
         def to_next_time(table, place, done, weights, rule_state, curves):
             def step(table, number, weights, rule_state):

@@ -104,7 +104,7 @@ class OptimizerLearner(keras.Model):
         """The rule's memory of each problem before its first step, which may be learned."""
 
         def of_one(parameters, task):
-            return self.rule.initial_state(parameters, task["weights"], task["seed"])
+            return problems.first_state(self.rule, parameters, task)
 
         return self._for_each(of_one, problems, parameters, own, tasks)
 

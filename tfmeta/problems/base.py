@@ -1,12 +1,14 @@
 """The interface of optimization problems: what a learned optimizer trains on."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfmeta import random_numbers
 from tfmeta.tasks.addressed import AddressedSource
+from tfmeta.updates.base import UpdateRule
 from tfmeta.updates.objective import Objective, Weights
 
 
@@ -56,6 +58,20 @@ class ProblemFamily(AddressedSource):
             data: of one problem, as `tasks` made it.
             seed: int32 `[2]`, chooses the batch and draws the noise, if there is any.
         """
+
+    def first_state(
+        self, rule: UpdateRule, parameters: Sequence[tf.Tensor], task: dict[str, Any]
+    ) -> Any:
+        """What a rule remembers of one problem before the first step.
+
+        Args:
+            rule: moves the weights.
+            parameters: of the rule.
+            task: one problem, as `batch` makes it.
+        """
+        # Number 0; those of the steps begin at 1.
+        seed = random_numbers.fold_in(task["seed"], 0)
+        return rule.initial_state(parameters, task["weights"], seed)
 
     def objective(self, task: dict[str, Any], step: tf.Tensor | int) -> Objective:
         """What one problem asks for in one step: the loss on the batch of that step.

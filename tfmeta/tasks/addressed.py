@@ -10,13 +10,16 @@ from tfmeta.checks import check_count
 from tfmeta.distributed import share
 from tfmeta.errors import ArgumentError
 
+# Of a task's seed; smaller numbers are for making the task.
+_LEARNING = 2**31 - 1
+
 
 class AddressedSource(abc.ABC):
     """An endless supply of tasks, addressed by (seed, step, index in the meta-batch).
 
     The same address gives the same task in any process, however a meta-batch is split over ranks.
     So a run resumes without saving a position. Tasks are few-shot tasks (`TaskSource`) or
-    optimization problems (`problems.Problems`).
+    optimization problems (`problems.ProblemFamily`).
 
     Args:
         seed: the seed of the source. Sources with different seeds give unrelated tasks.
@@ -50,11 +53,13 @@ class AddressedSource(abc.ABC):
         """Makes tasks `first` to `last - 1` of the meta-batch of a step.
 
         Returns:
-            What `tasks` returns, and `seed`, int32 `[tasks, 2]`, the seeds of the tasks.
+            What `tasks` returns, and `seed`, int32 `[tasks, 2]`, of all that is drawn while a task
+            is learned, such as batches, dropout and what an update rule starts from. It is
+            unrelated to what the task is made of, so that nothing there tells of the task.
         """
         seed = random_numbers.fold_in(tf.zeros([2], tf.int32), self.seed)
         seeds = random_numbers.fold_in(random_numbers.fold_in(seed, step), tf.range(first, last))
-        return {**self.tasks(seeds), "seed": seeds}
+        return {**self.tasks(seeds), "seed": random_numbers.fold_in(seeds, _LEARNING)}
 
     def batches(
         self,
