@@ -1,6 +1,7 @@
 """Checks of arguments, each with the sentence that says what is wrong and what to give instead."""
 
 import math
+import numbers
 from collections.abc import Collection
 from typing import Any
 
@@ -24,9 +25,25 @@ def check_positive(argument: str, value: Any) -> float:
     Raises:
         ArgumentError: it is none.
     """
-    if not (value > 0 and math.isfinite(value)):
+    if not (is_finite(value) and value > 0):
         raise ArgumentError(argument, value, "give a positive finite number.")
     return float(value)
+
+
+def check_at_least_zero(argument: str, value: Any) -> float:
+    """A finite number of at least 0.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not (is_finite(value) and value >= 0):
+        raise ArgumentError(argument, value, "give a finite number of at least 0.")
+    return float(value)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number, and a finite one."""
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def check_choice(argument: str, value: Any, choices: Collection[str]) -> Any:

@@ -32,5 +32,5 @@ def test_names_tell_bowls_apart():
 
 @pytest.mark.parametrize("condition_number", [0.0, -1.0, float("nan"), float("inf")])
 def test_the_condition_number_is_above_0(condition_number):
-    with pytest.raises(ArgumentError, match="^condition_number=.*give a number above 0"):
+    with pytest.raises(ArgumentError, match="^condition_number=.*give a positive finite number"):
         Bowls(condition_number)

@@ -71,5 +71,5 @@ def test_all_else_is_as_without_noise():
 
 @pytest.mark.parametrize("deviation", [-0.1, float("nan"), float("inf")])
 def test_the_deviation_is_at_least_0(deviation):
-    with pytest.raises(ArgumentError, match="^deviation=.*give a number of at least 0"):
+    with pytest.raises(ArgumentError, match="^deviation=.*give a finite number of at least 0"):
         NoisyGradients(Quadratics(), deviation)

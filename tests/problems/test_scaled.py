@@ -63,5 +63,5 @@ def test_what_reports_need():
 
 @pytest.mark.parametrize("spread", [-1.0, float("nan"), float("inf")])
 def test_the_spread_is_at_least_0(spread):
-    with pytest.raises(ArgumentError, match="^spread=.*give a number of at least 0"):
+    with pytest.raises(ArgumentError, match="^spread=.*give a finite number of at least 0"):
         ScaledCoordinates(Quadratics(), spread)

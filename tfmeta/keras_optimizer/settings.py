@@ -1,11 +1,10 @@
 """What every Keras optimizer takes, checked before anything is built."""
 
-import math
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tfmeta.checks import check_count, check_positive
+from tfmeta.checks import check_at_least_zero, check_count, check_positive, is_finite
 from tfmeta.errors import ArgumentError
 
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -26,7 +25,7 @@ def check_learning_rate(learning_rate: Any) -> Any:
             "give a number, a schedule of keras.optimizers.schedules, or a function without "
             "arguments.",
         )
-    return _at_least_zero("learning_rate", learning_rate)
+    return check_at_least_zero("learning_rate", learning_rate)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -54,14 +53,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         )
 
 
-def _at_least_zero(argument: str, value: Any) -> float:
-    if not (value >= 0 and math.isfinite(value)):
-        raise ArgumentError(argument, value, "give a finite number of at least 0.")
-    return float(value)
-
-
 def _share(argument: str, value: Any) -> None:
-    if not 0 <= value <= 1:
+    if not (is_finite(value) and 0 <= value <= 1):
         raise ArgumentError(argument, value, "give a number from 0 to 1.")
 
 
@@ -77,7 +70,7 @@ def _truth(argument: str, value: Any) -> None:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "name": _text,
-    "weight_decay": _at_least_zero,
+    "weight_decay": check_at_least_zero,
     "clipnorm": check_positive,
     "clipvalue": check_positive,
     "global_clipnorm": check_positive,

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import random_numbers
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_positive
 from tfmeta.problems.base import ProblemFamily
 
 
@@ -34,8 +34,7 @@ class Bowls(ProblemFamily):
         dtype: str = "float32",
     ):
         super().__init__(seed)
-        if not (0 < condition_number < math.inf):
-            raise ArgumentError("condition_number", condition_number, "give a number above 0.")
+        check_positive("condition_number", condition_number)
         self.name = f"bowl_{condition_number:g}" + (f"_turned_{angle:g}" if angle else "")
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         rotation = np.array([[cosine, -sine], [sine, cosine]])

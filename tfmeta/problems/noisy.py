@@ -1,11 +1,9 @@
 """Problems whose gradients are noisy."""
 
-import math
-
 import tensorflow as tf
 
 from tfmeta import random_numbers
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_at_least_zero
 from tfmeta.problems.altered import Altered
 from tfmeta.problems.base import ProblemFamily
 
@@ -26,9 +24,7 @@ class NoisyGradients(Altered):
 
     def __init__(self, problems: ProblemFamily, deviation: float):
         super().__init__(problems, f"noisy_{problems.name}")
-        if not 0 <= deviation < math.inf:
-            raise ArgumentError("deviation", deviation, "give a number of at least 0.")
-        self.deviation = deviation
+        self.deviation = check_at_least_zero("deviation", deviation)
 
     def loss(self, weights, data, seed):
         loss = self.problems.loss(weights, data, seed)

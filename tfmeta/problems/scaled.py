@@ -1,11 +1,9 @@
 """Problems whose coordinates are scaled at random."""
 
-import math
-
 import tensorflow as tf
 
 from tfmeta import random_numbers
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_at_least_zero
 from tfmeta.problems.altered import Altered
 from tfmeta.problems.base import ProblemFamily
 
@@ -27,9 +25,7 @@ class ScaledCoordinates(Altered):
 
     def __init__(self, problems: ProblemFamily, spread: float):
         super().__init__(problems, f"scaled_{problems.name}")
-        if not 0 <= spread < math.inf:
-            raise ArgumentError("spread", spread, "give a number of at least 0.")
-        self.spread = spread
+        self.spread = check_at_least_zero("spread", spread)
 
     def tasks(self, seeds):
         tasks = self.problems.tasks(random_numbers.fold_in(seeds, 0))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfmeta.checks import check_count
+from tfmeta.checks import check_at_least_zero, check_count
 from tfmeta.errors import ArgumentError
 
 
@@ -103,8 +103,7 @@ class RandomUnrolls:
         check_count("least_unrolls", least_unrolls)
         check_count("least_steps", least_steps)
         for name, mean in (("more_unrolls", more_unrolls), ("more_steps", more_steps)):
-            if not 0 <= mean < math.inf:
-                raise ArgumentError(name, mean, "give a finite number of at least 0.")
+            check_at_least_zero(name, mean)
         self.least_unrolls, self.more_unrolls = least_unrolls, more_unrolls
         self.least_steps, self.more_steps = least_steps, more_steps
         self.seed = seed

@@ -1,11 +1,9 @@
 """Adam with decoupled weight decay."""
 
-import math
-
 import keras
 import tensorflow as tf
 
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_at_least_zero
 from tfmeta.updates.adam import Adam
 
 
@@ -39,9 +37,7 @@ class AdamW(Adam):
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         if not tf.is_tensor(weight_decay):
-            if not 0 <= weight_decay < math.inf:
-                raise ArgumentError("weight_decay", weight_decay, "give a number of at least 0.")
-            weight_decay = float(weight_decay)
+            weight_decay = check_at_least_zero("weight_decay", weight_decay)
         self.weight_decay = weight_decay
 
     def update(self, parameters, weights, gradients, state):

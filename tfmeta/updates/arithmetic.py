@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfmeta.checks import check_positive
+from tfmeta.checks import check_positive, is_finite
 from tfmeta.errors import ArgumentError
 
 
@@ -48,6 +48,6 @@ def check_decay(argument: str, decay: float) -> float:
     """
     if tf.is_tensor(decay):
         return decay
-    if not 0 <= decay < 1:
+    if not (is_finite(decay) and 0 <= decay < 1):
         raise ArgumentError(argument, decay, "give a number of at least 0 and below 1.")
     return float(decay)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import random_numbers
+from tfmeta.checks import is_finite
 from tfmeta.errors import ArgumentError
 from tfmeta.updates import coordinates
 from tfmeta.updates.base import GradientRule
@@ -91,7 +92,8 @@ class HierarchicalRNN(GradientRule):
             raise ArgumentError("cell", cell, f"choose {' or '.join(CELLS)}.")
         if len(sizes) != 3 or any(type(size) is not int or size < 1 for size in sizes):
             raise ArgumentError("sizes", sizes, "give three whole numbers of at least 1.")
-        if len(first_rates) != 2 or not 0 < first_rates[0] <= first_rates[1] < math.inf:
+        in_range = len(first_rates) == 2 and all(map(is_finite, first_rates))
+        if not in_range or not 0 < first_rates[0] <= first_rates[1]:
             raise ArgumentError(
                 "first_rates", first_rates, "give two positive numbers, the smaller one first."
             )
