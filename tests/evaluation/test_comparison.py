@@ -89,6 +89,15 @@ def test_problems_on_which_the_rival_diverged_are_left_out():
     assert nothing["paired_log10"] is None and nothing["verdict"] == "neither"
 
 
+def test_one_problem_has_no_interval():
+    one = comparison(run(1e-3, 1e-1), momentum=(1.0, np.nan))
+    learned = one.results()["learned"]
+    assert learned["paired_log10"] == pytest.approx(-3.0) and learned["paired_ci95"] is None
+    assert learned["verdict"] == "neither"
+    json.dumps(one.results(), allow_nan=False)
+    assert one.sentence().endswith("the other diverged on all problems but 1 against momentum")
+
+
 @pytest.mark.parametrize(
     ("differences", "verdict"),
     [

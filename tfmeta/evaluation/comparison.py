@@ -102,15 +102,16 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
     """What differences of log10 of the loss, problem by problem, say of the learned rule.
 
     Returns:
-        `paired_log10`, their mean, and `paired_ci95`, its 95 % interval, or None for both if any is
-        not finite; `paired_problems`, how many there are; `verdict`: `"win"` if the interval lies
-        below zero, `"loss"` if it lies above or the learned rule diverged on a problem, else
-        `"neither"`.
+        `paired_log10`, their mean, and `paired_ci95`, its 95 % interval, see `mean_and_width`;
+        `paired_problems`, how many there are; `verdict`: `"win"` if the interval lies below zero,
+        `"loss"` if it lies above or the learned rule diverged on a problem, else `"neither"`.
     """
     found = mean_and_width("paired_log10", differences, "paired_ci95")
     mean, width = found.values()
-    if mean is None or width is None:
-        verdict = "loss" if len(differences) else "neither"
+    if not np.isfinite(differences).all():
+        verdict = "loss"
+    elif mean is None or width is None:
+        verdict = "neither"
     else:
         verdict = "win" if mean + width < 0 else "loss" if mean - width > 0 else "neither"
     return {**found, "paired_problems": len(differences), "verdict": verdict}
@@ -119,9 +120,11 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
 def _said(differences: np.ndarray) -> str:
     found = paired(differences)
     mean, width = found["paired_log10"], found["paired_ci95"]
-    if mean is None:
-        diverged = int(np.sum(~np.isfinite(differences)))
+    diverged = int(np.sum(~np.isfinite(differences)))
+    if diverged:
         return f"{found['verdict']}, the learned rule diverged on {diverged} problems"
+    if mean is None or width is None:
+        return f"{found['verdict']}, the other diverged on all problems but {len(differences)}"
     return f"{found['verdict']}, {mean:.3f} +- {width:.3f} in log10 of the loss (95 % interval)"
 
 
@@ -133,10 +136,16 @@ def _by_type(comparisons: Iterable[Comparison]) -> dict[str, np.ndarray]:
 
 
 def mean_and_width(name: str, values: np.ndarray, width: str) -> dict[str, float | None]:
-    """A mean and half the width of its 95 % interval, by their names; None if any is not finite."""
+    """A mean and half the width of its 95 % interval, by their names.
+
+    Both are None if a value is not finite or there is none; the width of a single one is None.
+    """
     if not len(values) or not np.isfinite(values).all():
         return {name: None, width: None}
-    return {name: float(values.mean()), width: float(interval95(values))}
+    return {
+        name: float(values.mean()),
+        width: float(interval95(values)) if len(values) > 1 else None,
+    }
 
 
 def compare(
