@@ -5,10 +5,14 @@ import math
 import pytest
 
 from tfmeta.errors import ArgumentError
+from tfmeta.evaluation.hand_designed import HAND_DESIGNED
 from tfmeta.evaluation.tuned_numbers import TunedNumbers
 from tfmeta.evaluation.tuning import Found
 
-FOUND = {"adam": Found({"learning_rate": 0.1}, -2.5, []), "momentum": Found({}, math.inf, ["rate"])}
+FOUND = {
+    **{name: Found({"learning_rate": 0.1}, -2.5, []) for name in HAND_DESIGNED},
+    "momentum": Found({}, math.inf, ["rate"]),
+}
 SETTINGS = {"family": "bowl_5", "trials": 100}
 
 
@@ -21,7 +25,7 @@ def test_what_was_found_is_not_sought_again(tmp_path):
     assert TunedNumbers(path).get(SETTINGS, lambda: FOUND) == FOUND
     again = TunedNumbers(path)
     assert again.get(dict(reversed(SETTINGS.items())), no_search) == FOUND
-    others = {"adam": FOUND["adam"]}
+    others = {**FOUND, "momentum": FOUND["adam"]}
     assert again.get({**SETTINGS, "trials": 8}, lambda: others) == others
     both = TunedNumbers(path)
     assert both.get(SETTINGS, no_search) == FOUND
@@ -35,3 +39,27 @@ def test_a_damaged_file_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ArgumentError, match=r"rivals=.*cannot be read"):
         TunedNumbers(path)
+
+
+def test_other_optimizers_are_refused(tmp_path):
+    path = tmp_path / "rivals.json"
+    TunedNumbers(path).get(SETTINGS, lambda: {"sgd": FOUND["adam"]})
+    with pytest.raises(ArgumentError, match=r"rivals=.*other optimizers"):
+        TunedNumbers(path)
+
+
+def test_two_comparisons_share_a_file(tmp_path):
+    one, other = TunedNumbers(tmp_path / "rivals.json"), TunedNumbers(tmp_path / "rivals.json")
+    one.get(SETTINGS, lambda: FOUND)
+    other.get({**SETTINGS, "trials": 8}, lambda: FOUND)
+    both = TunedNumbers(tmp_path / "rivals.json")
+    assert both.get(SETTINGS, no_search) == both.get({**SETTINGS, "trials": 8}, no_search) == FOUND
+
+
+def test_what_cannot_be_written_is_refused_before_the_search(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match=r"rivals=.*cannot be (read|written)"):
+        TunedNumbers(tmp_path / "file" / "rivals.json")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ArgumentError, match=r"rivals=.*cannot be (read|written)"):
+        TunedNumbers(tmp_path / "folder")

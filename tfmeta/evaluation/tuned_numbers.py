@@ -7,6 +7,7 @@ from typing import Any
 
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError
+from tfmeta.evaluation.hand_designed import HAND_DESIGNED
 from tfmeta.evaluation.tuning import Found
 from tfmeta.files import write_whole
 
@@ -20,12 +21,12 @@ class TunedNumbers:
         path: of the file, which need not be there yet. Its folder is made when it is written.
 
     Raises:
-        ArgumentError: the file is damaged.
+        ArgumentError: the file is damaged, or cannot be written.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        read = self._read() if distributed.is_main() else None
+        read = self._read_and_write() if distributed.is_main() else None
         self._found = distributed.gather_objects(read)[0]
         if isinstance(self._found, ArgumentError):
             raise self._found
@@ -43,8 +44,30 @@ class TunedNumbers:
         if key not in self._found:
             self._found[key] = search()
             if distributed.is_main():
-                self._write()
+                self._add(key)
         return self._found[key]
+
+    def _read_and_write(self) -> dict[str, dict[str, Found]] | ArgumentError:
+        """What is known; the file is written, lest a search be made in vain."""
+        found = self._read()
+        if isinstance(found, ArgumentError):
+            return found
+        try:
+            self._write(found)
+        except OSError as error:
+            return ArgumentError(
+                "rivals",
+                self.path,
+                f"it cannot be written ({error.strerror}); give a file that can.",
+            )
+        return found
+
+    def _add(self, key: str) -> None:
+        """Adds to what the file holds now: another comparison may have written it too."""
+        known = self._read()
+        if isinstance(known, ArgumentError):
+            raise known
+        self._write({**known, key: self._found[key]})
 
     def _read(self) -> dict[str, dict[str, Found]] | ArgumentError:
         if not self.path.exists():
@@ -53,6 +76,9 @@ class TunedNumbers:
             rows = json.loads(self.path.read_text(encoding="utf-8"))
             if not isinstance(rows, list):
                 raise ValueError("it holds no list")
+            for row in rows:
+                if row["optimizers"].keys() != HAND_DESIGNED.keys():
+                    raise ValueError("it has other optimizers")
             return {
                 json.dumps(row["settings"], sort_keys=True): {
                     name: Found(**found) for name, found in row["optimizers"].items()
@@ -62,13 +88,13 @@ class TunedNumbers:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             return ArgumentError("rivals", self.path, f"it cannot be read ({error}); remove it.")
 
-    def _write(self) -> None:
+    def _write(self, known: Mapping[str, dict[str, Found]]) -> None:
         rows = [
             {
                 "settings": json.loads(key),
                 "optimizers": {name: found._asdict() for name, found in optimizers.items()},
             }
-            for key, optimizers in self._found.items()
+            for key, optimizers in known.items()
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(rows, indent=1) + "\n")
