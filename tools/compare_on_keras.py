@@ -58,11 +58,15 @@ def main() -> None:
     images = _images()
 
     import tfmeta
-    from tfmeta.evaluation.keras_comparison import TABLE_HEAD, compare_on_keras, rows
+    from tfmeta.evaluation.keras_comparison import ADAM, TABLE_HEAD, compare_on_keras, rows
     from tfmeta.evaluation.keras_models import KERAS_TASKS
 
     learned = {}
     for path in FLAGS.optimizers:
+        if path == ADAM or path.startswith("tuned_"):
+            raise ArgumentError(
+                "optimizers", path, f"the table has this name for another; give ./{path}."
+            )
         learned[path] = functools.partial(tfmeta.load_optimizer, path)
         try:
             learned[path]()

@@ -44,6 +44,8 @@ def test_table_and_results(forked, small_problems, characters, tmp_path):
         ),
         (["--optimizers=a", "--images=b.npz"], ["--images=b.npz", "there is no such file"]),
         (["--optimizers=a", "--seeds=1"], ["--seeds=1"]),
+        (["--optimizers=adam"], ["--optimizers=adam", "./adam"]),
+        (["--optimizers=lstm,tuned_lstm"], ["--optimizers=tuned_lstm", "./tuned_lstm"]),
     ],
 )
 def test_bad_input(forked, tmp_path, flags, parts):

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import datasets
 
 from tfmeta.data.image_classes import ImageClasses
+from tfmeta.errors import DivergedError
 
 CLASSES = 10  # of images
 WINDOW = 64  # characters that the transformer sees
@@ -79,7 +80,7 @@ class KerasTask:
         names = ["loss", "accuracy"] if self.classifies else ["loss"]
         try:
             model.fit(data.x, data.y, batch_size=32, epochs=epochs or self.epochs, verbose=0)
-        except ArithmeticError:  # so a learned optimizer says that it diverged
+        except DivergedError:
             ended = np.full([2, len(names)], np.inf)
         else:
             parts = ((data.x, data.y), (data.held_out_x, data.held_out_y))
