@@ -68,12 +68,16 @@ flags.DEFINE_list("measures", ["task_step", "quality"], f"What to measure: {', '
 def main() -> None:
     if not FLAGS.measures or set(FLAGS.measures) - set(_MEASURES):
         raise ArgumentError("measures", FLAGS.measures, f"give some of {', '.join(_MEASURES)}.")
+    if len(cores()) < 2:
+        raise ArgumentError(
+            "measures", FLAGS.measures, "two ranks need two cores, and there is one; run with two."
+        )
     budgets = sorted(set(FLAGS.budgets))
     folder = Path(FLAGS.output_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         results = Results(folder / "results.json")
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ArgumentError(
             "output_dir", FLAGS.output_dir, f"it cannot be used ({error}); give another folder."
         ) from None
@@ -85,8 +89,6 @@ def main() -> None:
         results.settle("outer_optimizer", FLAGS.outer_optimizer)
     if "published" in FLAGS.measures:
         results.settle("limit", FLAGS.limit)
-    if len(cores()) < 2:
-        raise ArgumentError("output_dir", FLAGS.output_dir, "two ranks need two cores; use them.")
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         jobs = {1: _started(stack, core=0), 2: _started(stack, ranks=2)}  # which have a core each

@@ -62,7 +62,7 @@ LEARNINGS = {
 LEARNING_OF = {form: name for name, learning in LEARNINGS.items() for form in learning.forms}
 TRAINED = tuple(LEARNING_OF)
 
-# Of the paper: seconds of the base and of the optimized form by number of clusters; overall
+# Of the paper: times as fast as its base by number of clusters, by its seconds of both; overall
 # speed-up by number of tasks, read off its plot.
 PAPER_CLUSTERS = {2: 1.75, 3: 2.12, 4: 2.31, 5: 1.76}
 PAPER_TASKS = {5: 1.72, 10: 3.44, 15: 4.09, 20: 3.34, 25: 3.73, 30: 3.65, 35: 3.60}

@@ -17,14 +17,18 @@ class Results:
         path: The file; what it holds is known already.
 
     Raises:
-        json.JSONDecodeError: It holds something else.
+        ValueError: It holds something else.
         OSError: It cannot be read.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._lock = threading.Lock()  # results come from several threads
-        self.known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.known: dict[str, Any] = {}
+        if path.exists():
+            self.known = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(self.known, dict):
+                raise ValueError(f"{path.name} holds no object")
 
     def settle(self, flag: str, value: Any) -> None:
         """Holds to a setting for all that is measured here, also in later starts.
