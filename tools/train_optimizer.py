@@ -1,4 +1,4 @@
-"""Meta-trains an optimizer on optimization problems, and shows how it does on unseen ones.
+"""Meta-trains an optimizer on optimization problems, and validates it on others.
 
     python tools/train_optimizer.py --flagfile=lstm_quadratic
     horovodrun -np 2 python tools/train_optimizer.py --flagfile=hierarchical_rnn_short
@@ -15,7 +15,7 @@ from absl import flags
 
 from tfmeta.environment.launch import launched_rank
 from tfmeta.errors import ArgumentError
-from tfmeta.registry import OPTIMIZERS
+from tfmeta.registry import CLUSTER_UPDATES, OPTIMIZERS
 from tfmeta.tools import program
 from tfmeta.tools.options import clusters, data, outer_loop, problems, rules, runs, unrolls
 
@@ -56,11 +56,15 @@ _NAMES = (
     *("validation_problem", "validation_problems", "target_accuracy"),
 )
 
+# Settings of a rule that may be others than in the run that --start names.
+_FREE = ("name", "trainable", "dtype", "seed", "first_rates")
+
 
 def main() -> None:
     folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="steps")
     runs.check_ranks("meta_batch", "validation_problems")
     unrolls.check()
+    rules.check(OPTIMIZERS)
     from tfmeta import distributed
 
     # It comes first: the images of problems go to the devices that this rank is given.
@@ -98,13 +102,15 @@ def main() -> None:
         in_graph=FLAGS.update_rule == "lstm" and not FLAGS.xla,  # XLA is better off with a loop
         xla=FLAGS.xla,
         estimator=unrolls.estimator(),
+        families=len(families) if clusters.clustered() else 0,
     )
-    if FLAGS.start and not FLAGS.resume:  # a checkpoint has its own parameters
+    # A checkpoint has its own parameters.
+    if FLAGS.start and not (FLAGS.resume and checkpoints.Checkpoints(folder.checkpoints).any()):
         _start(learner.rule)
-    updates = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
-    learner.compile(outer_loop.optimizer(updates))
     try:
-        clustered = _clustered(learner, families) if clusters.clustered() else None
+        schedule = _schedule(learner, families) if clusters.clustered() else None
+        learner.compile(outer_loop.optimizer(_updates(lengths, schedule)))
+        clustered = _clustered(learner, families, schedule) if schedule else None
         trainings = [clustered] if clustered else one_for_each(learner, families, FLAGS.meta_batch)
     except ArgumentError as error:
         flag = {"problems": "meta_batch", "groups": "cluster_groups"}.get(error.argument)
@@ -161,7 +167,7 @@ def main() -> None:
         schedule_report.draw(folder.path / "schedule.png", clustered.schedule, names)
     print(
         f"log of the loss after {FLAGS.problem_steps} steps over the first one: "
-        f"{validation['log_ratio']:.3f} +- {validation['ci95']:.3f} on unseen problems"
+        f"{validation['log_ratio']:.3f} +- {validation['ci95']:.3f} on the validation problems"
     )
     print(json.dumps(results), flush=True)
 
@@ -174,28 +180,41 @@ def _start(rule):
         trained = load_optimizer(Path(FLAGS.start)).rule
     except ArgumentError as error:
         raise ArgumentError("start", FLAGS.start, error.problem) from error
-    own, found = (
-        (type(one).__name__, [tuple(weight.shape) for weight in one.get_weights()])
-        for one in (rule, trained)
-    )
+    own, found = (_settings(one) for one in (rule, trained))
     if own != found:
+        others = {name: value for name, value in found.items() if own.get(name) != value}
+        said = ", ".join(f"{name}={value}" for name, value in others.items())
         raise ArgumentError(
             "start",
             FLAGS.start,
-            f"it holds a rule of another kind or size; give the --update_rule, {found[0]}, and the "
-            "--cell that it was trained with.",
+            f"the rule there was trained with {said}; give the same flags of the update rule.",
         )
     rule.set_weights(trained.get_weights())
 
 
-def _clustered(learner, families):
-    """The training of all families in clusters."""
-    from tfmeta.registry import CLUSTER_UPDATES
+def _settings(rule):
+    """All that a rule is made with, but for what its parameters have nothing to do with."""
+    config = {"rule": type(rule).__name__, **rule.get_config()}
+    return {name: value for name, value in config.items() if name not in _FREE}
+
+
+def _schedule(learner, families):
+    """Which rank computes what of the clusters."""
     from tfmeta.scheduling.balance import BalancedSchedule
 
-    clusters = _clusters(learner, families)
     problems = FLAGS.meta_batch // len(families)
-    schedule = BalancedSchedule(clusters, problems, FLAGS.cluster_groups)
+    learner.clusters.assign(_clusters(learner, families))
+    return BalancedSchedule(learner.clusters.numpy(), problems, FLAGS.cluster_groups)
+
+
+def _updates(lengths, schedule):
+    """How often the rule moves in the whole training."""
+    unrolls = sum(len(lengths(step).steps) for step in range(FLAGS.steps))
+    return unrolls * (CLUSTER_UPDATES[FLAGS.within_cluster].moves(schedule) if schedule else 1)
+
+
+def _clustered(learner, families, schedule):
+    """The training of all families in clusters."""
     return CLUSTER_UPDATES[FLAGS.within_cluster](
         learner, families, schedule, FLAGS.average_over, FLAGS.seed
     )

@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 
 from tfmeta.learners import OptimizerLearner
+from tfmeta.learners.estimators import NoiseReuse
 from tfmeta.learners.truncated_training import TruncatedTraining, one_for_each
 from tfmeta.problems import Bowls, SoftmaxRegressions
+from tfmeta.registry import CLUSTER_UPDATES
+from tfmeta.scheduling.balance import BalancedSchedule
 from tfmeta.scheduling.truncation import FixedUnrolls
+from tfmeta.training.checkpoints import Checkpoints, restore
 from tfmeta.training.loop import Progress
 from tfmeta.training.optimizers import OptimizerTrainer, reached
+from tfmeta.training.problem_clusters import by_gradient
 from tfmeta.updates import CoordinatewiseLSTM, MetaSGD
 
 STEPS = 4
@@ -80,3 +85,51 @@ def test_an_accuracy_is_reached_by_three_validations_in_a_row():
     assert reached(rows[:6], 65) is None
     assert reached(rows, 66) is None
     assert reached([], 50) is None
+
+
+def clustered(learner, families, clusters):
+    schedule = BalancedSchedule(clusters, 2, "split")
+    return TruncatedTraining(learner, families, schedule)
+
+
+def test_a_training_goes_on_in_the_clusters_that_it_was_stopped_in(tmp_path):
+    """As they were formed last, not as they would be formed at the start."""
+    families = [Bowls(1.0), Bowls(5.0), Bowls(9.0)]
+    learners = []
+    for _ in range(2):
+        rule = MetaSGD(0.1)
+        rule.build([(2,)])
+        learners.append(OptimizerLearner(rule, families=3))
+        learners[-1].compile(keras.optimizers.Adam(0.01))
+    stopped, resumed = (clustered(learner, families, [0, 1, 1]) for learner in learners)
+    stopped.set_clusters([0, 0, 1])
+    Checkpoints(tmp_path).save(learners[0], 4)
+    restore(learners[1], Checkpoints(tmp_path).newest_whole()[1])
+    resumed.take_clusters()
+    assert [load.cluster for load in resumed.schedule.loads] == [0, 0, 1]
+    np.testing.assert_array_equal(resumed.sizes, stopped.sizes)
+
+
+@pytest.mark.parametrize(("update", "moves"), [("accumulate", 1), ("update", 4)])
+def test_the_updates_of_a_training_are_known_beforehand(update, moves):
+    """The outer rate falls to zero over so many."""
+    families = [Bowls(1.0), Bowls(5.0), Bowls(9.0)]
+    rule = MetaSGD(0.1)
+    rule.build([(2,)])
+    learner = OptimizerLearner(rule)
+    learner.compile(keras.optimizers.Adam(0.01))
+    schedule = BalancedSchedule([0, 1, 1], 2, "split")
+    training = CLUSTER_UPDATES[update](learner, families, schedule)
+    lengths = FixedUnrolls(STEPS, 2)(0)
+    training(0, lengths)
+    assert training.moves(schedule) == moves
+    assert int(learner.optimizer.iterations) == moves * len(lengths.steps)
+
+
+def test_gradients_of_any_estimator_make_clusters():
+    rule = MetaSGD(0.1)
+    rule.build([(2,)])
+    learner = OptimizerLearner(rule, estimator=NoiseReuse(noise=0.01, noise_pairs=101))
+    direction = by_gradient(Bowls(5.0), learner, seed=0)
+    exact = by_gradient(Bowls(5.0), OptimizerLearner(rule), seed=0)
+    assert direction @ exact > 0.9

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta import distributed
 from tfmeta.errors import ArgumentError
-from tfmeta.learners.truncated_training import TruncatedTraining, mean_loss, unrolls
+from tfmeta.learners.truncated_training import TruncatedTraining, mean_loss, sizes, unrolls
 from tfmeta.scheduling.schedule import Slice
 from tfmeta.scheduling.truncation import Lengths
 
@@ -38,6 +38,11 @@ class AveragedCopies(TruncatedTraining):
                 "cluster_groups=whole.",
             )
 
+    @classmethod
+    def moves(cls, schedule):
+        """As often as the largest cluster has problems."""
+        return int(sizes(schedule).max())
+
     def _updates(self, step: int, lengths: Lengths) -> Iterator[Any]:
         loads = self.schedule.loads
         if len(self.sizes) == 1:  # the rule itself is the copy
@@ -62,7 +67,7 @@ class AveragedCopies(TruncatedTraining):
             ]
         merged = self.learner.graph("sum", distributed.sum_over_ranks)(changes)
         _assign(variables, [first + change for first, change in zip(start, merged, strict=True)])
-        optimizer.iterations.assign(updates + int(self.sizes.max()) * len(lengths.steps))
+        optimizer.iterations.assign(updates + self.moves(self.schedule) * len(lengths.steps))
         yield from np.concatenate(distributed.gather_objects(losses))
 
     def _one_by_one(self, cluster: int, step: int, lengths: Lengths) -> Iterator[float]:

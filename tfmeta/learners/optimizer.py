@@ -41,6 +41,11 @@ class OptimizerLearner(keras.Model):
             the loop and takes ten times as long to build. XLA is better off with the loop.
         xla: compile the unrolls with XLA; it pays for small problems.
         estimator: of the meta-gradient of an unroll; by default `TruncatedGradient()`.
+        families: how many families of problems it keeps the clusters of.
+
+    Attributes:
+        clusters: the cluster of each of those families, an int32 variable `[families]` that is
+            saved with it; None if there are none.
 
     Raises:
         ArgumentError: an argument is out of range, or the rule has nothing to train.
@@ -55,6 +60,7 @@ class OptimizerLearner(keras.Model):
         in_graph: bool = False,
         xla: bool = False,
         estimator: Estimator | None = None,
+        families: int = 0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -70,6 +76,15 @@ class OptimizerLearner(keras.Model):
         self.in_graph = bool(in_graph)
         self.xla = bool(xla)
         self.estimator = estimator or TruncatedGradient()
+        self.clusters = None
+        if families:
+            self.clusters = self.add_weight(
+                name="clusters",
+                shape=(families,),
+                dtype="int32",
+                trainable=False,
+                initializer="zeros",
+            )
         self.built = True
         self._graphs: dict[Any, Any] = {}
 
@@ -263,6 +278,7 @@ class OptimizerLearner(keras.Model):
             "in_graph": self.in_graph,
             "xla": self.xla,
             "estimator": keras.saving.serialize_keras_object(self.estimator),
+            "families": 0 if self.clusters is None else self.clusters.shape[0],
         }
 
     @classmethod

@@ -76,19 +76,33 @@ class TruncatedTraining:
         self._weigh()
         self._check_memory()
 
+    @classmethod
+    def moves(cls, schedule: BalancedSchedule) -> int:
+        """How often the rule moves when the problems of a schedule are unrolled once."""
+        return 1
+
     def set_clusters(self, clusters: Sequence[int]) -> None:
         """Puts the families into other clusters; every rank calls it.
 
         Args:
             clusters: the cluster of each family, numbered from 0.
         """
+        if self.learner.clusters is not None:
+            self.learner.clusters.assign(clusters)
         self.schedule.set_clusters(clusters)
         self._weigh()
 
+    def take_clusters(self) -> None:
+        """Goes on in the clusters that the learner keeps, if it does; every rank calls it."""
+        kept = self.learner.clusters
+        if kept is not None and kept.numpy().tolist() != [
+            load.cluster for load in self.schedule.loads
+        ]:
+            self.set_clusters(kept.numpy())
+
     def _weigh(self) -> None:
         """How many problems a cluster has, and what it and each of them count for in the mean."""
-        loads = self.schedule.loads
-        self.sizes = np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
+        loads, self.sizes = self.schedule.loads, sizes(self.schedule)
         even = np.ones(len(self.sizes)) if self.average_over == "clusters" else self.sizes
         self.shares = even / even.sum()
         self.weights = [
@@ -312,6 +326,12 @@ def one_for_each(
     """Plain training on each family: of so many problems, on all ranks together."""
     schedule = EvenSchedule(problems)
     return [TruncatedTraining(learner, [family], schedule) for family in families]
+
+
+def sizes(schedule: EvenSchedule | BalancedSchedule) -> np.ndarray:
+    """How many problems each cluster has."""
+    loads = schedule.loads
+    return np.bincount([load.cluster for load in loads], [load.tasks for load in loads])
 
 
 def _added(learner, family, tasks, carried, total, weight, first, steps):

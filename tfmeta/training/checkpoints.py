@@ -45,6 +45,10 @@ class Checkpoints:
         """Saves the learner as the best one so far."""
         self._write(learner, self.best)
 
+    def any(self) -> bool:
+        """Whether there is one to go on from."""
+        return bool(self._newest_first())
+
     def newest_whole(self) -> tuple[int, Path] | None:
         """The step and path of the newest undamaged checkpoint; None if there is none at all.
 

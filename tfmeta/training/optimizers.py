@@ -65,6 +65,8 @@ class OptimizerTrainer(Trainer):
 
     def advance(self, step, count, progress):
         distributed.broadcast([*self.learner.variables, *self.learner.optimizer.variables])
+        for training in self.trainings:
+            training.take_clusters()
         progress.pause()
         losses = []
         for number in range(step, step + count):

@@ -41,7 +41,7 @@ def by_gradient(family: ProblemFamily, learner: OptimizerLearner, seed: int) -> 
 
     @tf.function(autograph=False)
     def signature():
-        tasks = family.batch(0, 0, _PROBLEMS)
+        tasks = learner.estimator.copies(family.batch(0, 0, _PROBLEMS))
         carried = learner.start(family, tasks)
         gradients, _ = learner.meta_gradient(family, tasks, carried, tf.constant(0), _STEPS)
         flat = tf.concat([tf.reshape(gradient, [1, -1]) for gradient in gradients], axis=1)
