@@ -67,6 +67,34 @@ def test_first_rates(forked, tmp_path, rates, said):
     assert_refused(result, "--first_rates=", said)
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--cell=lstm"], "--cell=lstm: --update_rule=lstm has no use for it"),
+        (["--first_rates=1e-3,1e-2"], "--first_rates=.*--update_rule=lstm has no use for it"),
+        (
+            ["--update_rule=hierarchical_rnn", "--log_sign_p=5"],
+            "--log_sign_p=5.0: --update_rule=hierarchical_rnn has no use for it",
+        ),
+        (["--unroll_lengths=random", "--unroll=10"], "--unroll=.*--unroll_lengths=random has no"),
+        (["--within_cluster=update"], "--within_cluster=update: there are no clusters"),
+        (["--refresh_clusters=2"], "--refresh_clusters=2: there are no clusters"),
+    ],
+)
+def test_flags_without_effect(forked, tmp_path, flags, sentence):
+    result = forked(TRAIN, *flags, cwd=tmp_path)
+    assert_refused(result)
+    assert re.search(sentence, result.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_family_that_is_named_twice(forked, tmp_path):
+    """It would count twice, and make intervals too narrow."""
+    names = "wichrowska,softmax_regression"
+    result = forked(TRAIN, f"--problem={names}", cwd=tmp_path)
+    assert_refused(result, f"--problem={names}: softmax_regression_10 is among them twice")
+
+
 def test_two_bounds_of_the_meta_gradient(forked, tmp_path):
     result = forked(TRAIN, "--outer_clip=1", "--outer_clip_norm=2", cwd=tmp_path)
     assert_refused(result, "--outer_clip_norm=2.0", "--outer_clip is given too")
@@ -108,6 +136,13 @@ def test_start_with_a_rule_of_another_kind(forked, folder, tmp_path):
     flags = [f"--start={folder}", "--update_rule=hierarchical_rnn"]
     result = forked(TRAIN, *flags, cwd=tmp_path)
     assert_refused(result, f"--start={folder}", "CoordinatewiseLSTM")
+    assert not list(tmp_path.iterdir())
+
+
+def test_start_with_a_rule_of_other_settings(forked, folder, tmp_path):
+    """Its steps would be ten times as long."""
+    result = forked(TRAIN, f"--start={folder}", "--output_scale=1", cwd=tmp_path)
+    assert_refused(result, f"--start={folder}", "output_scale=0.1", "give the same flags")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,7 @@
 """Members of a registry, built with those of the flags that concern them."""
 
 import inspect
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,22 +37,27 @@ def build(member: type, *arguments: Any, offered: Mapping[str, Any]) -> Any:
     return member(*arguments, **{n: value for n, value in offered.items() if n in taken})
 
 
-def refuse_others(choice: str, member: type, names: Iterable[str]) -> None:
-    """Refuses flags on the command line that say nothing to the member that was chosen.
+def refuse_others(
+    choice: str,
+    member: type | None,
+    names: Iterable[str],
+    arguments: Mapping[str, str] = types.MappingProxyType({}),
+) -> None:
+    """Refuses flags other than their defaults that say nothing to the member that was chosen.
 
     Args:
         choice: the flag that chose it.
-        member: its class.
+        member: its class; None where none was chosen.
         names: of flags, and of the arguments of classes that they give.
+        arguments: the arguments that flags of another name give.
 
     Raises:
         ArgumentError: naming the first such flag.
     """
-    taken = parameters(member)
+    taken = parameters(member) if member else set()
+    useless = f"--{choice}={FLAGS[choice].value} has no use for it; leave it out."
+    if member is None:
+        useless = f"it is of no use without --{choice}; give that too, or leave it out."
     for name in names:
-        if name not in taken and FLAGS[name].value is not None:
-            raise ArgumentError(
-                name,
-                FLAGS[name].value,
-                f"--{choice}={FLAGS[choice].value} has no use for it; leave it out.",
-            )
+        if arguments.get(name, name) not in taken and FLAGS[name].value != FLAGS[name].default:
+            raise ArgumentError(name, FLAGS[name].value, useless)

@@ -1,5 +1,7 @@
 """The flags of task clustering."""
 
+from collections.abc import Iterable
+
 from absl import flags
 
 from tfmeta.errors import ArgumentError
@@ -65,6 +67,24 @@ def clustered() -> bool:
     return FLAGS.clustering != "none"
 
 
+def check(names: Iterable[str]) -> None:
+    """Refuses flags of clusters where there are none.
+
+    Args:
+        names: of the flags.
+
+    Raises:
+        ArgumentError: naming the first such flag.
+    """
+    for name in names:
+        if not clustered() and FLAGS[name].value != FLAGS[name].default:
+            raise ArgumentError(
+                name,
+                FLAGS[name].value,
+                "there are no clusters; give --clustering too, or leave it out.",
+            )
+
+
 def check_few_shot(steps: int) -> None:
     """Refuses flags that few-shot learners cannot do with.
 
@@ -74,6 +94,7 @@ def check_few_shot(steps: int) -> None:
     Raises:
         ArgumentError: naming the flag.
     """
+    check(FEW_SHOT_NAMES)
     if not clustered():
         return
     if FLAGS.clustering not in SIGNATURES:

@@ -58,6 +58,7 @@ def learner(spec, optimizer):
     """
     kind = LEARNERS[FLAGS.learner]
     refuse_others("learner", kind, ("head", "inner_batch"))
+    rules.check(RULES, initial_variance="variance")
     model, start = network.network(spec), clusters.start(spec)
     offered = {
         "inner_learning_rate": FLAGS.inner_learning_rate,

@@ -43,6 +43,11 @@ def families(part: str, flag: str = "problem", random_scaling: float | None = No
             found += problems_named(name, runs.part_seed(part), images, FLAGS.invert)
         except ArgumentError as error:
             raise ArgumentError(flag, name, error.problem) from error
+    for family in found:
+        if sum(other.name == family.name for other in found) > 1:
+            raise ArgumentError(
+                flag, ",".join(names), f"{family.name} is among them twice; name it once."
+            )
     if random_scaling is not None:
         from tfmeta.problems.scaled import ScaledCoordinates
 

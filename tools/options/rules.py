@@ -3,13 +3,15 @@
 from absl import flags
 
 from tfmeta.registry import Registry
-from tfmeta.tools.options.build import build
+from tfmeta.tools.options.build import build, refuse_others
 from tfmeta.tools.program import define_positive, define_positives
 
 FLAGS = flags.FLAGS
 SUBJECT = "The update rule"
 
 NAMES = ("update_rule", "cell", "first_rates", "lstm_inputs", "log_sign_p", "output_scale")
+# Of rules, where a flag has a longer name.
+_ARGUMENTS = {"lstm_inputs": "inputs", "log_sign_p": "p"}
 
 
 def define(rules: Registry, default: str | None) -> None:
@@ -35,6 +37,20 @@ def define(rules: Registry, default: str | None) -> None:
     define_positive("output_scale", 0.1, "Factor of the LSTM's output.")
 
 
+def check(rules: Registry, **more: str) -> None:
+    """Refuses flags that say nothing to the rule.
+
+    Args:
+        rules: where it is looked up.
+        **more: further flags, each with the argument of rules that it gives.
+
+    Raises:
+        ArgumentError: naming the first such flag.
+    """
+    kind = None if FLAGS.update_rule is None else rules[FLAGS.update_rule]
+    refuse_others("update_rule", kind, (*NAMES[1:], *more), {**_ARGUMENTS, **more})
+
+
 def rule(rules: Registry, **numbers: float | None):
     """The rule that the flags name.
 
@@ -50,11 +66,7 @@ def rule(rules: Registry, **numbers: float | None):
     return build(
         rules[FLAGS.update_rule],
         offered={
-            "cell": FLAGS.cell,
-            "first_rates": FLAGS.first_rates,
-            "inputs": FLAGS.lstm_inputs,
-            "p": FLAGS.log_sign_p,
-            "output_scale": FLAGS.output_scale,
+            **{_ARGUMENTS.get(name, name): FLAGS[name].value for name in NAMES[1:]},
             "seed": FLAGS.seed,
             **numbers,
         },

@@ -4,6 +4,7 @@ from absl import flags
 
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import CLUSTER_UPDATES, ESTIMATORS, META_LOSSES, PACKINGS, TRUNCATIONS
+from tfmeta.tools.options import clusters
 from tfmeta.tools.options.build import build, refuse_others
 from tfmeta.tools.program import define_count, define_counts, define_positive
 
@@ -31,7 +32,9 @@ flags.DEFINE_enum(
     "(Wichrowska), or that after the last step of the unroll.",
 )
 define_positive(
-    "floor", None, "Ratio below which the loss of a problem counts no more in log_ratio."
+    "floor",
+    None,
+    "Ratio to the first loss below which a loss counts no more, of log_ratio and last_log_ratio.",
 )
 flags.DEFINE_enum(
     "estimator",
@@ -80,6 +83,8 @@ def check() -> None:
     if FLAGS.xla and not lengths()(0).fixed:
         lacking = f"leave out --unroll_lengths={FLAGS.unroll_lengths}."
         raise ArgumentError("xla", True, f"it needs unrolls of one length; {lacking}")
+    clusters.check((*clusters.NAMES, "cluster_groups", "within_cluster"))
+    refuse_others("unroll_lengths", TRUNCATIONS[FLAGS.unroll_lengths], ["unroll"])
     refuse_others("estimator", ESTIMATORS[FLAGS.estimator], _OF_ESTIMATORS)
     refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], _OF_META_LOSSES)
 
