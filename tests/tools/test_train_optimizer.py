@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -84,6 +85,11 @@ def test_training_begins_with_the_best_rule_of_another_run(forked, whole, small_
     )
     expected = json.loads((whole[0] / "results.json").read_text())
     assert results_of(result)["log_ratio"] == pytest.approx(expected["log_ratio"], rel=1e-6)
+    # It was killed before its first checkpoint.
+    (tmp_path / "killed").mkdir()
+    shutil.copy(tmp_path / "run" / "flags.txt", tmp_path / "killed")
+    again = forked(TRAIN, "--resume", f"--output_dir={tmp_path / 'killed'}")
+    assert results_of(again)["log_ratio"] == pytest.approx(expected["log_ratio"], rel=1e-6)
 
 
 @pytest.mark.slow
