@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import ArgumentError
 from tfmeta.problems.dense_networks import DenseNetworks
+from tfmeta.problems.in_memory import in_outermost_graph
 
 
 class ImageNetworks(DenseNetworks):
@@ -77,10 +78,10 @@ class ImageNetworks(DenseNetworks):
         return {"weights": self.start(seeds), "data": ()}
 
     def training(self, data):
-        return self._training
+        return in_outermost_graph(lambda: self._training)
 
     def held_out(self, data):
-        return self._held_out
+        return in_outermost_graph(lambda: self._held_out)
 
 
 def _split(images: ImageClasses, classes: int) -> tuple[np.ndarray, np.ndarray]:

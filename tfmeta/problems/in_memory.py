@@ -1,6 +1,8 @@
 """A data set of the user's, whole in memory."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -39,6 +41,24 @@ def in_memory(dataset: tf.data.Dataset, argument: str) -> tuple[tf.Tensor, tf.Te
         )
     x, y = zip(*batches, strict=True)
     return tf.stack(x), tf.stack(y)
+
+
+def in_outermost_graph(shared: Callable[[], Any]) -> Any:
+    """What all problems of a family share, as tensors of the outermost graph being built.
+
+    TensorFlow cannot differentiate a loop that XLA is to compile if tensors or variables made
+    outside all graphs are used in it; tensors of a graph around it are handed in.
+
+    Args:
+        shared: gives a nest of tensors, or of what was made outside any graph.
+    """
+    if tf.executing_eagerly():
+        return shared()
+    graph = tf.compat.v1.get_default_graph()
+    while isinstance(graph.outer_graph, tf.__internal__.FuncGraph):
+        graph = graph.outer_graph
+    with graph.as_default():
+        return tf.nest.map_structure(tf.identity, shared())
 
 
 def _check_elements(spec, argument):

@@ -13,7 +13,7 @@ from tfmeta.inner import model_checks
 from tfmeta.inner.compiled_loss import CompiledLoss
 from tfmeta.inner.functional import Examples, FunctionalModel
 from tfmeta.problems.base import ProblemFamily
-from tfmeta.problems.in_memory import in_memory
+from tfmeta.problems.in_memory import in_memory, in_outermost_graph
 
 
 class KerasModelProblems(ProblemFamily):
@@ -97,7 +97,7 @@ class KerasModelProblems(ProblemFamily):
         return {"weights": tf.map_fn(start, seeds, fn_output_signature=specs), "data": ()}
 
     def loss(self, weights, data, seed):
-        x, y = self._training
+        x, y = in_outermost_graph(lambda: self._training)
         draw = random_numbers.uniform(random_numbers.fold_in(seed, 0), ())
         index = tf.cast(draw * x.shape[0], tf.int32)
         own = random_numbers.fold_in(seed, 1)
@@ -116,7 +116,10 @@ class KerasModelProblems(ProblemFamily):
 
     def _mean(self, function, weights, batches):
         each = engine.for_each(
-            lambda batch: function(weights, *batch), batches, self.vectorizable, in_flight=1
+            lambda batch: function(weights, *batch),
+            in_outermost_graph(lambda: batches),
+            self.vectorizable,
+            in_flight=1,
         )
         return tf.reduce_mean(each)
 
@@ -130,7 +133,8 @@ class KerasModelProblems(ProblemFamily):
         return tf.reduce_mean(tf.cast(right, weights[0].dtype))
 
     def _call(self, weights, x, y, training, seed=(0, 0)):
-        state = self.functional.seeded(self.functional.state(), tf.convert_to_tensor(seed))
+        state = in_outermost_graph(self.functional.state)
+        state = self.functional.seeded(state, tf.convert_to_tensor(seed))
         return self.functional.loss_on(weights, state, Examples(x, y), training)[:2]
 
 
