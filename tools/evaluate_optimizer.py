@@ -69,9 +69,9 @@ def main() -> None:
     from tfmeta.training import checkpoints
 
     distributed.init()
-    tuned = TunedNumbers(Path(FLAGS.rivals or folder.path / "rivals.json"))
     rule = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best).rule
     families = list(zip(problems.families("train"), problems.families("test"), strict=True))
+    tuned = TunedNumbers(Path(FLAGS.rivals or folder.path / "rivals.json"))
     started = time.monotonic()
     comparisons = {steps: _compared(rule, families, steps, tuned) for steps in FLAGS.problem_steps}
     if distributed.is_main():

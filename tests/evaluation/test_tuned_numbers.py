@@ -58,8 +58,12 @@ def test_two_comparisons_share_a_file(tmp_path):
 
 def test_what_cannot_be_written_is_refused_before_the_search(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match=r"rivals=.*cannot be (read|written)"):
-        TunedNumbers(tmp_path / "file" / "rivals.json")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ArgumentError, match=r"rivals=.*cannot be (read|written)"):
-        TunedNumbers(tmp_path / "folder")
+    tuned = TunedNumbers(tmp_path / "file" / "rivals.json")
+    with pytest.raises(ArgumentError, match=r"rivals=.*cannot be written"):
+        tuned.get(SETTINGS, no_search)
+
+
+def test_what_is_known_needs_no_writing(tmp_path, monkeypatch):
+    TunedNumbers(tmp_path / "rivals.json").get(SETTINGS, lambda: FOUND)
+    monkeypatch.setattr("tfmeta.evaluation.tuned_numbers.write_whole", None)
+    assert TunedNumbers(tmp_path / "rivals.json").get(SETTINGS, no_search) == FOUND

@@ -21,15 +21,12 @@ class TunedNumbers:
         path: of the file, which need not be there yet. Its folder is made when it is written.
 
     Raises:
-        ArgumentError: the file is damaged, or cannot be written.
+        ArgumentError: the file is damaged.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        read = self._read_and_write() if distributed.is_main() else None
-        self._found = distributed.gather_objects(read)[0]
-        if isinstance(self._found, ArgumentError):
-            raise self._found
+        self._found = _of_rank_0(self._read)
 
     def get(
         self, settings: Mapping[str, Any], search: Callable[[], dict[str, Found]]
@@ -39,37 +36,30 @@ class TunedNumbers:
         Args:
             settings: all that the search depends on, as JSON has it.
             search: makes it.
+
+        Raises:
+            ArgumentError: a search is needed, and the file cannot be written.
         """
         key = json.dumps(settings, sort_keys=True)
         if key not in self._found:
+            _of_rank_0(self._add)  # nothing, lest the search be made in vain
             self._found[key] = search()
-            if distributed.is_main():
-                self._add(key)
+            _of_rank_0(lambda: self._add(key))
         return self._found[key]
 
-    def _read_and_write(self) -> dict[str, dict[str, Found]] | ArgumentError:
-        """What is known; the file is written, lest a search be made in vain."""
-        found = self._read()
-        if isinstance(found, ArgumentError):
-            return found
+    def _add(self, *keys: str) -> None:
+        """Adds to what the file holds now: another comparison may have written it too."""
+        known = {**self._read(), **{key: self._found[key] for key in keys}}
         try:
-            self._write(found)
+            self._write(known)
         except OSError as error:
-            return ArgumentError(
+            raise ArgumentError(
                 "rivals",
                 self.path,
                 f"it cannot be written ({error.strerror}); give a file that can.",
-            )
-        return found
+            ) from error
 
-    def _add(self, key: str) -> None:
-        """Adds to what the file holds now: another comparison may have written it too."""
-        known = self._read()
-        if isinstance(known, ArgumentError):
-            raise known
-        self._write({**known, key: self._found[key]})
-
-    def _read(self) -> dict[str, dict[str, Found]] | ArgumentError:
+    def _read(self) -> dict[str, dict[str, Found]]:
         if not self.path.exists():
             return {}
         try:
@@ -86,7 +76,8 @@ class TunedNumbers:
                 for row in rows
             }
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            return ArgumentError("rivals", self.path, f"it cannot be read ({error}); remove it.")
+            problem = f"it cannot be read ({error}); remove it."
+            raise ArgumentError("rivals", self.path, problem) from error
 
     def _write(self, known: Mapping[str, dict[str, Found]]) -> None:
         rows = [
@@ -98,3 +89,17 @@ class TunedNumbers:
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(rows, indent=1) + "\n")
+
+
+def _of_rank_0(work: Callable[[], Any]) -> Any:
+    """What some work gives that rank 0 alone does; all ranks raise what it raises."""
+    done = problem = None
+    if distributed.is_main():
+        try:
+            done = work()
+        except ArgumentError as error:
+            problem = error
+    done, problem = distributed.gather_objects((done, problem))[0]
+    if problem is not None:
+        raise problem
+    return done
