@@ -27,7 +27,8 @@ def newest_step(folder):
 
 def test_a_signal_to_one_rank_stops_all_ranks_at_the_same_step(start, small_problems, tmp_path):
     folder = tmp_path / "run"
-    flags = [*small_problems, "--steps=100000", "--validate_every=50"]
+    # The signal comes well before the next validation, in which no number of steps is told.
+    flags = [*small_problems, "--steps=100000", "--validate_every=100"]
     job = start(2, TOOLS / "train_optimizer.py", *flags, f"--output_dir={folder}")
     job.wait_for(folder / "checkpoints" / "step_00000100.keras")
     time.sleep(0.3)
