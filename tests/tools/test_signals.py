@@ -27,11 +27,11 @@ def newest_step(folder):
 
 def test_a_signal_to_one_rank_stops_all_ranks_at_the_same_step(start, small_problems, tmp_path):
     folder = tmp_path / "run"
-    # The signal comes well before the next validation, in which no number of steps is told.
-    flags = [*small_problems, "--steps=100000", "--validate_every=100"]
+    # The signal comes between two validations, in which no number of steps is told.
+    flags = [*small_problems, "--steps=100000", "--validate_every=200"]
     job = start(2, TOOLS / "train_optimizer.py", *flags, f"--output_dir={folder}")
-    job.wait_for(folder / "checkpoints" / "step_00000100.keras")
-    time.sleep(0.3)
+    job.wait_for(folder / "metrics.jsonl")  # the first has ended
+    time.sleep(0.5)
     said = job.end(signal.SIGINT, rank=1)
     assert_in_order(said, 2)
     assert f"--output_dir={folder} --resume" in said
