@@ -64,6 +64,8 @@ class Worker:
             command = [*launcher, "--start-timeout=300", *command]
         if core is not None:
             command = ["taskset", "--cpu-list", str(cores()[core]), *command]
+        # It ends with this process, also while it loads and listens to nobody.
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
         # Where `python -m benchmarks.MODULE` finds this package, whatever else that Python has.
         path = os.pathsep.join([str(_TOOLS), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
