@@ -70,16 +70,7 @@ def fit(
             shape or not finite; on every rank alike.
     """
     parts = distributed.gather_objects(np.asarray(signatures))
-    clusters, problem = None, None
-    if distributed.is_main():
-        try:
-            clusters = _fit(_checked(parts), num_clusters, algorithm, seed)
-        except ArgumentError as error:
-            problem = error
-    clusters, problem = distributed.gather_objects((clusters, problem))[0]
-    if problem is not None:
-        raise problem
-    return clusters
+    return distributed.on_main(lambda: _fit(_checked(parts), num_clusters, algorithm, seed))
 
 
 def _checked(parts):

@@ -6,7 +6,13 @@ package there arranges that one rank alone tells of an exception that nobody cat
 """
 
 from tfmeta.distributed.agreement import agree, explained, together
-from tfmeta.distributed.collectives import broadcast, gather, gather_objects, sum_over_ranks
+from tfmeta.distributed.collectives import (
+    broadcast,
+    gather,
+    gather_objects,
+    on_main,
+    sum_over_ranks,
+)
 from tfmeta.distributed.ending import speak_once
 from tfmeta.distributed.share import chunks, share
 from tfmeta.distributed.stopping import stop_agreed
@@ -22,6 +28,7 @@ __all__ = [
     "gather_objects",
     "init",
     "is_main",
+    "on_main",
     "rank",
     "share",
     "size",

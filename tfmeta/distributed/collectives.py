@@ -7,14 +7,15 @@ when ranks do different things: a sum meets a gather, or vectors of different le
 import functools
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfmeta.distributed.stopping import heard, request
-from tfmeta.distributed.world import horovod, rank, size
+from tfmeta.distributed.world import horovod, is_main, rank, size
+from tfmeta.errors import ArgumentError
 
 # What DistributedGradientTape calls the gradient of its first source, by a generic name.
 _NAME = {"name": "grad_0", "ignore_name_scope": True}
@@ -116,3 +117,24 @@ def gather_objects(value: Any) -> list[Any]:
     lengths = _gather_graph(tf.shape(own)).numpy()
     pickled = np.split(_gather_graph(own).numpy(), np.cumsum(lengths)[:-1])
     return [pickle.loads(part.tobytes()) for part in pickled]
+
+
+def on_main(work: Callable[[], Any]) -> Any:
+    """The result of work that rank 0 alone does; every rank calls it, outside graphs.
+
+    Args:
+        work: gives a small object.
+
+    Raises:
+        ArgumentError: rank 0 has met it; all ranks raise it.
+    """
+    done = problem = None
+    if is_main():
+        try:
+            done = work()
+        except ArgumentError as error:
+            problem = error
+    done, problem = gather_objects((done, problem))[0]
+    if problem is not None:
+        raise problem
+    return done

@@ -26,7 +26,7 @@ class TunedNumbers:
 
     def __init__(self, path: Path):
         self.path = path
-        self._found = _of_rank_0(self._read)
+        self._found = distributed.on_main(self._read)
 
     def get(
         self, settings: Mapping[str, Any], search: Callable[[], dict[str, Found]]
@@ -42,9 +42,9 @@ class TunedNumbers:
         """
         key = json.dumps(settings, sort_keys=True)
         if key not in self._found:
-            _of_rank_0(self._add)  # nothing, lest the search be made in vain
+            distributed.on_main(self._add)  # nothing, lest the search be made in vain
             self._found[key] = search()
-            _of_rank_0(lambda: self._add(key))
+            distributed.on_main(lambda: self._add(key))
         return self._found[key]
 
     def _add(self, *keys: str) -> None:
@@ -89,17 +89,3 @@ class TunedNumbers:
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(rows, indent=1) + "\n")
-
-
-def _of_rank_0(work: Callable[[], Any]) -> Any:
-    """What some work gives that rank 0 alone does; all ranks raise what it raises."""
-    done = problem = None
-    if distributed.is_main():
-        try:
-            done = work()
-        except ArgumentError as error:
-            problem = error
-    done, problem = distributed.gather_objects((done, problem))[0]
-    if problem is not None:
-        raise problem
-    return done

@@ -196,21 +196,18 @@ def _resume(trainer, folder, saved):
     Returns:
         The rows up to the checkpoint, and the `Part` that ends with it.
     """
-    rows, part, problem = [], Part(0, 0, 0.0, {}), None
-    if distributed.is_main():
-        try:
-            found = saved.newest_whole()
-            if found is not None:
-                step, path = found
-                checkpoints.restore(trainer.learner, path)
-                rows, part = _history(folder, step)
-                _check_merits(rows, trainer, folder)
-        except ArgumentError as error:
-            problem = error
-    rows, part, problem = distributed.gather_objects((rows, part, problem))[0]
-    if problem is not None:
-        raise problem
-    return rows, part
+
+    def restored():
+        found = saved.newest_whole()
+        if found is None:
+            return [], Part(0, 0, 0.0, {})
+        step, path = found
+        checkpoints.restore(trainer.learner, path)
+        rows, part = _history(folder, step)
+        _check_merits(rows, trainer, folder)
+        return rows, part
+
+    return distributed.on_main(restored)
 
 
 def _check_merits(rows, trainer, folder):
