@@ -1,4 +1,4 @@
-"""Keras finds tfmeta's classes in a saved model, though tfmeta was imported first."""
+"""Keras finds tfmeta's classes in a saved model, though tfmeta or a part of it came first."""
 
 import subprocess
 import sys
@@ -8,11 +8,19 @@ import pytest
 
 import tfmeta
 
-LOAD = """
+FIRST = """
 import sys
 import tfmeta
 assert "tensorflow" not in sys.modules
 import keras
+"""
+# Keras comes in while a part of tfmeta is being imported.
+PART_FIRST = """
+import sys
+from tfmeta.learners.maml import MAML
+import keras
+"""
+LOAD = """
 print(type(keras.models.load_model(sys.argv[1])).__name__)
 print(*(name for name in sys.argv[2:] if name not in sys.modules))
 """
@@ -28,13 +36,17 @@ REGISTERING = [
 
 @pytest.fixture
 def run():
-    return lambda *arguments: subprocess.run(
-        [sys.executable, "-c", LOAD, *arguments], capture_output=True, text=True, timeout=120
+    return lambda imports, *arguments: subprocess.run(
+        [sys.executable, "-c", imports + LOAD, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
-def test_a_saved_learner_loads_as_would_any_other_class(run, tmp_path):
+@pytest.mark.parametrize("imports", [FIRST, PART_FIRST], ids=["tfmeta", "a part"])
+def test_a_saved_learner_loads_as_would_any_other_class(run, tmp_path, imports):
     tfmeta.ANIL(tfmeta.models.mlp((2,), 1, seed=0)).save(tmp_path / "learner.keras")
     assert len(REGISTERING) > 10
-    finished = run(str(tmp_path / "learner.keras"), *REGISTERING)
+    finished = run(imports, str(tmp_path / "learner.keras"), *REGISTERING)
     assert finished.stdout.split() == ["ANIL"], finished.stderr

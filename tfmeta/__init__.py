@@ -55,8 +55,6 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfmeta' has no attribute {name!r}")
     module = importlib.import_module(_PUBLIC[name])
-    if "keras" in sys.modules:
-        _load_for_keras()
     return module if module.__name__ == f"tfmeta.{name}" else getattr(module, name)
 
 
@@ -67,15 +65,21 @@ def __dir__() -> list[str]:
 _loaded = False
 
 
-def _load_for_keras() -> None:
-    """Loads all that Keras may find in a saved model, unless a part of it is being loaded."""
+def _load_for_keras(done: str | None = None) -> None:
+    """Loads all that Keras may find in a saved model, as soon as Keras and no part is being loaded.
+
+    Args:
+        done: name of a module that has been loaded, though Python does not say so yet.
+    """
     global _loaded
-    if _loaded:
+    if _loaded or "keras" not in sys.modules:
         return
-    parts = [module for name, module in list(sys.modules.items()) if name.startswith("tfmeta.")]
-    if any(getattr(part.__spec__, "_initializing", False) for part in parts):
-        return
+    for name, module in list(sys.modules.items()):
+        if name != done and (name == "keras" or name.startswith("tfmeta.")):
+            if getattr(module.__spec__, "_initializing", False):
+                return
     _loaded = True
+    sys.meta_path.remove(_waiting)
     for name in _PUBLIC:
         __getattr__(name)
     # Classes that have no public name are saved, and so loaded, all the same.
@@ -84,26 +88,26 @@ def _load_for_keras() -> None:
     let_keras_know()
 
 
-class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Waits for the import of Keras."""
+class _Waiting(importlib.abc.MetaPathFinder):
+    """Waits for the end of imports of Keras, and of parts of tfmeta that import Keras."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname != "keras":
+        if fullname != "keras" and not fullname.startswith("tfmeta."):
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        others = [finder for finder in sys.meta_path if finder is not self]
+        specs = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
             run = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
                 run(module)
-                _load_for_keras()
+                _load_for_keras(fullname)
 
             setattr(spec.loader, "exec_module", exec_module)  # noqa: B010
         return spec
 
 
-if "keras" in sys.modules:
-    _load_for_keras()
-else:
-    sys.meta_path.insert(0, _AfterKeras())
+_waiting = _Waiting()
+sys.meta_path.insert(0, _waiting)
+_load_for_keras()
