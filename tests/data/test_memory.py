@@ -1,5 +1,8 @@
 """Loading takes little more memory than the images that come out, and so do their tasks."""
 
+import functools
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +26,20 @@ def picture(number):
     return Image.fromarray(COLORS + np.uint8(number % 5)).resize((SIZE, SIZE), Image.NEAREST)
 
 
-def added_memory(function):
-    """What `function` returns, and how much memory it took at most, in bytes."""
+@pytest.fixture(scope="module")
+def added_memory():
+    """A function's result, and how much memory it took at most, in bytes.
+
+    In a process of its own, since what other tests leave behind comes and goes.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        yield lambda *call: process.submit(_measured, *call).result()
+
+
+def _measured(function, *arguments):
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts at what is taken now
     before = _status("VmRSS")
-    result = function()
+    result = function(*arguments)
     return result, _status("VmHWM") - before
 
 
@@ -46,16 +58,16 @@ def write_folder(path, gray_first=0):
         (shown.convert("L") if number < gray_first else shown).save(folder / f"{number:03d}.bmp")
 
 
-def test_a_folder(tmp_path):
+def test_a_folder(tmp_path, added_memory):
     write_folder(tmp_path)
-    load_folder(str(tmp_path / "class00" / ".."), LoadOptions(8))  # what Pillow loads only once
-    classes, taken = added_memory(lambda: load_folder(str(tmp_path)))
+    added_memory(load_folder, str(tmp_path / "class00" / ".."), LoadOptions(8))  # loaded only once
+    classes, taken = added_memory(load_folder, str(tmp_path))
     assert classes.images.nbytes == LARGE and taken < 1.3 * LARGE
 
 
-def test_a_folder_whose_last_image_alone_has_colors(tmp_path):
+def test_a_folder_whose_last_image_alone_has_colors(tmp_path, added_memory):
     write_folder(tmp_path, gray_first=CLASSES * EXAMPLES - 1)
-    classes, taken = added_memory(lambda: load_folder(str(tmp_path)))
+    classes, taken = added_memory(load_folder, str(tmp_path))
     assert classes.images.nbytes == LARGE and taken < 1.3 * LARGE
     np.testing.assert_array_equal(classes.images[-1], np.asarray(picture(CLASSES * EXAMPLES - 1)))
     gray = np.asarray(picture(3).convert("L"))
@@ -63,17 +75,17 @@ def test_a_folder_whose_last_image_alone_has_colors(tmp_path):
 
 
 @pytest.mark.parametrize("dtype, save", [("uint8", np.savez), ("float32", np.savez_compressed)])
-def test_an_archive(tmp_path, dtype, save):
+def test_an_archive(tmp_path, added_memory, dtype, save):
     images = np.empty([CLASSES, EXAMPLES, SIZE, SIZE, 3], dtype)
     images[:] = np.asarray(picture(0)) / (1 if dtype == "uint8" else 255)
     save(tmp_path / "data.npz", images=images, class_names=[f"{9 - i:02d}" for i in range(-10, 10)])
     del images
-    classes, taken = added_memory(lambda: load_npz(str(tmp_path / "data.npz")))
+    classes, taken = added_memory(load_npz, str(tmp_path / "data.npz"))
     assert classes.images.nbytes == LARGE and taken < 1.3 * LARGE
 
 
 @pytest.mark.slow
-def test_a_tensorflow_data_set(tmp_path):
+def test_a_tensorflow_data_set(tmp_path, added_memory):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -102,28 +114,32 @@ def test_a_tensorflow_data_set(tmp_path):
         data_dir=tmp_path,
     )
     options = LoadOptions(data_dir=str(tmp_path))
-    load_tfds("made", options._replace(image_size=8))  # what TensorFlow loads only once
-    classes, taken = added_memory(lambda: load_tfds("made", options))
+    added_memory(load_tfds, "made", options._replace(image_size=8))  # loaded only once
+    classes, taken = added_memory(load_tfds, "made", options)
     assert classes.images.nbytes == 8 * LARGE and taken < 1.3 * classes.images.nbytes
 
 
-def test_parts_of_a_split_rotations_and_tasks_share_the_images():
+@functools.cache
+def small_images(examples):
+    """Made in the process that draws tasks of it: what is sent there is aligned for no sharing."""
+    images = np.full([CLASSES * examples, 32, 32, 3], 7, np.uint8)
+    names = tuple(f"{i:02d}" for i in range(CLASSES))
+    return ImageClasses(images, np.full(CLASSES, examples), names)
+
+
+def draw_tasks(examples):
     from tfmeta.tasks.episodes import Episodes
 
-    images = np.full([3 * LARGE // 3072, 32, 32, 3], 7, np.uint8)
-    whole = ImageClasses(  # copied here, or not at all
-        images,
-        np.full(CLASSES, len(images) // CLASSES),
-        tuple(f"{i:02d}" for i in range(CLASSES)),
-    )
+    parts = split_classes(small_images(examples))
+    parts["train"] = parts["train"].with_rotations()
+    sources = [Episodes(part, 3, 1, 1, invert=True) for part in parts.values()]
+    for source in sources:
+        next(iter(source.batches(2)))
 
-    def drawn(classes):
-        parts = split_classes(classes)
-        parts["train"] = parts["train"].with_rotations()
-        sources = [Episodes(part, 3, 1, 1, invert=True) for part in parts.values()]
-        return [next(iter(source.batches(2))) for source in sources]
 
-    # What TensorFlow loads only once.
-    drawn(ImageClasses(whole.images[:200], np.full(CLASSES, 10), whole.names))
-    _, taken = added_memory(lambda: drawn(whole))
-    assert taken < 0.3 * images.nbytes
+def test_parts_of_a_split_rotations_and_tasks_share_the_images(added_memory):
+    added_memory(draw_tasks, 10)  # what TensorFlow loads only once
+    many = LARGE // (CLASSES * 3072)
+    classes, _ = added_memory(small_images, many)
+    _, taken = added_memory(draw_tasks, many)
+    assert taken < 0.3 * classes.images.nbytes
