@@ -30,7 +30,7 @@ def picture(number):
 def added_memory():
     """A function's result, and how much memory it took at most, in bytes.
 
-    In a process of its own, since what other tests leave behind comes and goes.
+    In a young process: of an older one the kernel may have taken pages that come back meanwhile.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         yield lambda *call: process.submit(_measured, *call).result()
