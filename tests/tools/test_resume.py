@@ -1,6 +1,7 @@
 """A run that was killed, or whose checkpoint was damaged, goes on as if nothing had been."""
 
 import functools
+import json
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 TRAIN = Path(__file__).parents[2] / "tools" / "train.py"
+TRAIN_OPTIMIZER = TRAIN.with_name("train_optimizer.py")
 LAST = "checkpoints/step_00000200.keras"
 
 
@@ -98,6 +100,29 @@ def test_stopped_and_resumed_equals_uninterrupted(
         shutil.copy(characters.removeprefix("npz:"), moved.parent / "elsewhere.npz")
         more = [f"--dataset=npz:{moved.parent / 'elsewhere.npz'}"]
     assert_goes_on_as(horovodrun, ranks, moved, whole(ranks, data), weights_of, *more)
+
+
+def test_a_validation_that_was_given_up_is_made_by_all_ranks_of_the_checkpoint(
+    horovodrun, small_problems, tmp_path
+):
+    folder = tmp_path / "run"
+    flags = [*small_problems, "--steps=20", "--validate_every=10", "--outer_learning_rate=0.03"]
+    finished = horovodrun(2, [TRAIN_OPTIMIZER, *flags, f"--output_dir={folder}"])
+    assert finished.returncode == 0, finished.stderr
+    whole = validations(folder)
+    assert abs(whole[0]["log_ratio"] - whole[1]["log_ratio"]) > 1e-3
+
+    metrics = folder / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().splitlines(keepends=True)[0])
+    shutil.copy(folder / "checkpoints/step_00000010.keras", folder / "checkpoints/best.keras")
+    resumed = horovodrun(2, [TRAIN_OPTIMIZER, f"--output_dir={folder}", "--resume"])
+    assert resumed.returncode == 0, resumed.stderr
+    assert validations(folder) == whole
+
+
+def validations(folder):
+    rows = (folder / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(row)["validation"] for row in rows]
 
 
 def test_damaged_newest_checkpoint_is_reported_and_the_one_before_used(

@@ -191,7 +191,7 @@ def _keep(rows, trainer, folder, saved, events):
 
 
 def _resume(trainer, folder, saved):
-    """Restores on rank 0, from whose weights every rank starts; the step is told to all.
+    """Restores on rank 0, and tells all ranks the step and the weights, which they may validate.
 
     Returns:
         The rows up to the checkpoint, and the `Part` that ends with it.
@@ -207,7 +207,11 @@ def _resume(trainer, folder, saved):
         _check_merits(rows, trainer, folder)
         return rows, part
 
-    return distributed.on_main(restored)
+    found = distributed.on_main(restored)
+    learner = trainer.learner
+    learner.optimizer.build(learner.trainable_variables)
+    distributed.broadcast([*learner.variables, *learner.optimizer.variables])
+    return found
 
 
 def _check_merits(rows, trainer, folder):
