@@ -137,6 +137,15 @@ def test_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
 
+    kept = (folder / "flags.txt").read_bytes()
+    result = run(TRAIN, f"--output_dir={folder}", "--resume", "--steps=4")
+    assert result.returncode == 2
+    assert result.stderr.endswith(
+        f"--steps=4: {folder} has taken 6 already; give at least as many, or train anew in another "
+        "folder.\n"
+    )
+    assert (folder / "flags.txt").read_bytes() == kept
+
     result = run(TRAIN, f"--output_dir={folder}", "--resume")
     assert result.returncode == 0
     assert result.stderr.count(str(last)) == 1 and "damaged" in result.stderr

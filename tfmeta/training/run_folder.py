@@ -144,6 +144,11 @@ class RunFolder:
             )
             return {}
 
+    def steps_taken(self) -> int:
+        """Of the newest checkpoint, be it whole or not; 0 if there is none."""
+        steps = (path.stem.removeprefix("step_") for path in self.checkpoints.glob("step_*.keras"))
+        return max((int(step) for step in steps if step.isdecimal()), default=0)
+
     def write_results(self, results: dict[str, Any]) -> None:
         """Writes the results as one JSON object."""
         write_whole(self.results, json.dumps(results, indent=2) + "\n")

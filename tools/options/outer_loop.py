@@ -76,6 +76,14 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
     if any(_is_moved(line.removeprefix("--dataset=")) for line in stored):
         may_differ.add("dataset")
     runs.adopt(stored, names, may_differ)
+    taken = folder.steps_taken()
+    if FLAGS[length].value < taken:
+        raise ArgumentError(
+            length,
+            FLAGS[length].value,
+            f"{folder.path} has taken {taken} already; give at least as many, or train anew in "
+            "another folder.",
+        )
     return folder
 
 
