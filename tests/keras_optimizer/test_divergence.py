@@ -67,6 +67,26 @@ def stopped(train, *arguments):
     return caught.value
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"weight_decay": 0.1},
+        {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_nothing_else_moves_weights_in_a_step_that_is_left_out(settings):
+    model = compiled(updates.GradientDescent(0.1), **settings)
+    batches = [slice(first, first + 8) for first in range(0, 48, 8)]
+    for batch in batches[:5]:
+        model.train_on_batch(X[batch], Y[batch])
+    before = model.get_weights()
+    model.train_on_batch(DAMAGED[batches[5]], Y[batches[5]])
+    for weight, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert stopped(model.train_on_batch, X[:8], Y[:8]).step == 6
+
+
 @every_way
 def test_bad_data_stop_fit_at_the_weights_before_them(way):
     model, other = (compiled(updates.GradientDescent(0.1), way=way) for _ in range(2))

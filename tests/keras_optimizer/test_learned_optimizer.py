@@ -239,6 +239,27 @@ def test_every_precision_trains_and_saves(name, tmp_path):
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.filterwarnings("ignore:.*starts afresh", "ignore:Skipping variable loading")
+@pytest.mark.parametrize(
+    "saved, loaded", [("mixed_float16", "float32"), ("float32", "mixed_float16")]
+)
+def test_a_model_loads_under_another_policy_and_its_optimizer_starts_afresh(
+    saved, loaded, tmp_path
+):
+    try:
+        keras.config.set_dtype_policy(saved)
+        model, rule = network(), RULES["hierarchical gru"]()
+        train(model, tfmeta.LearnedOptimizer(rule), epochs=1)
+        model.save(tmp_path / "model.keras")
+        keras.config.set_dtype_policy(loaded)
+        again = keras.models.load_model(tmp_path / "model.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    optimizer = getattr(again.optimizer, "inner_optimizer", again.optimizer)
+    assert_same(rule.parameters(), optimizer.rule.parameters(), rtol=0)
+    assert_same(model.weights, again.weights, rtol=0)
+
+
 def test_the_first_step_may_be_in_a_graph():
     rule, model = RULES["hierarchical gru"](), network()
     optimizer = tfmeta.LearnedOptimizer(rule)
@@ -268,6 +289,15 @@ def test_frozen_layers_are_not_the_rule_s_concern():
     train(model, optimizer)
     assert_same([kernel, bias], model.weights[:2], rtol=0)
     assert [tuple(v.shape) for v in optimizer.variables[2:]] == [(5, 3)] * 4
+
+
+def test_no_gradients_are_no_step():
+    optimizer = tfmeta.LearnedOptimizer(updates.GradientDescent(1.0))
+    optimizer.apply([], [])
+    variable = keras.Variable(tf.zeros([2]))
+    optimizer.build([variable])
+    optimizer.apply([], [])
+    assert optimizer.iterations == 0
 
 
 def test_gradients_of_the_weights_in_their_order_need_no_names():

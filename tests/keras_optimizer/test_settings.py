@@ -97,6 +97,7 @@ def test_a_number_can_be_set_later(run):
         ({"global_clipnorm": np.inf}, "global_clipnorm=inf: give a positive finite number"),
         ({"use_ema": 0.99}, "use_ema=0.99: give True or False"),
         ({"use_ema": True, "ema_momentum": 1.5}, "ema_momentum=1.5: give a number from 0 to 1"),
+        ({"ema_momentum": 0.5}, "ema_momentum=0.5: there is no average"),
         ({"ema_overwrite_frequency": 5}, "ema_overwrite_frequency=5: there is no average"),
         ({"loss_scale_factor": 0.0}, "loss_scale_factor=0.0: give a positive finite number"),
         (

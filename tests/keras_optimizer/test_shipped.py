@@ -39,6 +39,18 @@ def test_a_name_is_a_trained_rule_and_takes_settings(name, rule):
         assert np.isfinite(one).all() and np.any(one != other)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])
+def test_no_policy_rounds_the_parameters(policy):
+    expected = tfmeta.load_optimizer("lstm").rule.get_weights()
+    try:
+        keras.config.set_dtype_policy(policy)
+        loaded = tfmeta.load_optimizer("lstm").rule.get_weights()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for ours, theirs in zip(loaded, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_folder_of_a_shipped_name_is_given_as_a_path(tmp_path, monkeypatch):
     mine = updates.CoordinatewiseLSTM(units=3)
     learner = tfmeta.OptimizerLearner(mine)

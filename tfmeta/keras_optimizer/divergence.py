@@ -52,9 +52,13 @@ class Guard:
         note = tf.convert_to_tensor(self._note)
         first = tf.where(note[_FIRST_LARGEST] > 0, note[_FIRST_LARGEST], _double(largest))
         new = tf.stack([_double(cause), _double(iterations) + 1, _double(largest), first])
-        stopped = note[_CAUSE] > 0
+        stopped = self.stopped()
         self._note.assign(tf.where(stopped, note, new))
         return tf.logical_not(stopped | (cause > 0))
+
+    def stopped(self) -> tf.Tensor:
+        """Whether a step has been left out: a bool."""
+        return tf.convert_to_tensor(self._note)[_CAUSE] > 0
 
     def watch(self, check: Callable[[], None]) -> None:
         """Has `check` called before each call of the graph that is being built; now if none is.

@@ -143,6 +143,8 @@ class LearnedOptimizer(OptimizerOnRanks):
 
     def apply(self, grads, trainable_variables=None):
         grads = list(grads)
+        if not grads:
+            return super().apply(grads, trainable_variables)  # which does nothing
         if trainable_variables is None and len(grads) != len(self._trainable_variables):
             return super().apply(grads)  # which says what is wrong
         given = list(trainable_variables or self._trainable_variables)
@@ -179,6 +181,21 @@ class LearnedOptimizer(OptimizerOnRanks):
         if self.built:
             self._check()
         super().finalize_variable_values(var_list)
+
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        # Beside the step, Keras shrinks the weights before it and averages them after it.
+        besides = self.weight_decay is not None or self.use_ema
+        touched = [*self._trainable_variables, *self._averages()] if besides else []
+        before = [tf.identity(variable) for variable in touched]
+        super()._backend_apply_gradients(grads, trainable_variables)
+        for variable, value in zip(touched, before, strict=True):
+            now = tf.convert_to_tensor(variable)
+            self.assign(variable, tf.where(self._guard.stopped(), value, now))
+
+    def _averages(self):
+        if not self.use_ema:
+            return []
+        return [average for average in self._model_variables_moving_average if average is not None]
 
     # Keras has this step apart for optimizers that treat all weights together; before it come
     # accumulation, clipping and weight decay, after it moving averages and constraints.
@@ -217,6 +234,11 @@ class LearnedOptimizer(OptimizerOnRanks):
             tf.reduce_all(gradient == 0, axis=others, keepdims=True), gradient.shape
         )
 
+    def __dir__(self):
+        # Keras saves what it finds here. The rule's parameters are in the configuration; in the
+        # file they would have another place wherever a LossScaleOptimizer is around this one.
+        return [name for name in super().__dir__() if name != "rule"]
+
     def save_own_variables(self, store):
         error = self._guard.error(self) if self.built else None
         if error is not None:
@@ -229,8 +251,8 @@ class LearnedOptimizer(OptimizerOnRanks):
         shapes = [variable.shape for variable in self.variables]
         if [store[name].shape for name in sorted(store.keys(), key=int)] != shapes:
             warnings.warn(
-                f"{self.name} starts afresh: its saved state is of other trainable weights than "
-                "the model has.",
+                f"{self.name} starts afresh: there is no saved state of just the trainable "
+                "weights that the model has.",
                 stacklevel=2,
             )
             return

@@ -46,11 +46,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     clips = [name for name in _CLIPS if settings.get(name) is not None]
     if len(clips) > 1:
         raise ArgumentError(clips[1], settings[clips[1]], f"give it or {clips[0]}, not both.")
-    overwrite = settings.get("ema_overwrite_frequency")
-    if overwrite is not None and not settings.get("use_ema"):
-        raise ArgumentError(
-            "ema_overwrite_frequency", overwrite, "there is no average; set use_ema=True."
-        )
+    if not settings.get("use_ema"):
+        # A configuration always has the default.
+        for name, default in (("ema_overwrite_frequency", None), ("ema_momentum", 0.99)):
+            if settings.get(name, default) != default:
+                raise ArgumentError(name, settings[name], "there is no average; set use_ema=True.")
 
 
 def _share(argument: str, value: Any) -> None:

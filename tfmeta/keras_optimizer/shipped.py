@@ -25,7 +25,9 @@ def names() -> list[str]:
 def load(name: str) -> GradientRule:
     """A shipped rule, with its trained parameters."""
     content = _content(name)
-    rule = OPTIMIZERS[str(content[_RULE])](**json.loads(str(content[_ARGUMENTS])))
+    arguments = json.loads(str(content[_ARGUMENTS]))
+    # Whatever the policy of precision is, no parameter is rounded.
+    rule = OPTIMIZERS[str(content[_RULE])](**arguments, dtype="float32")
     rule.build([])
     for variable in rule.trainable_variables:
         variable.assign(content[_PARAMETERS + variable.name])
