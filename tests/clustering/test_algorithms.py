@@ -87,6 +87,15 @@ def test_no_cluster_is_empty_where_signatures_coincide():
     np.testing.assert_array_equal(alone.labels, np.zeros(5))
 
 
+@pytest.mark.parametrize("count", [None, 3, 8])
+def test_no_cluster_is_empty_where_signatures_nearly_coincide(count):
+    random = np.random.default_rng(0)
+    signatures = random.normal(size=[2, 32])[np.arange(60) % 2]
+    found = clusters.fit(signatures + 1e-8 * random.normal(size=[60, 32]), count)
+    sizes = np.bincount(found.labels)
+    assert sizes.min() > 0 and len(sizes) == len(found.centroids)
+
+
 def test_renumbered_clusters_keep_their_numbers():
     before = np.array([0, 0, 0, 3, 3, 1])
     labels = np.array([1, 1, 0, 2, 2, 0])
@@ -102,6 +111,7 @@ def test_renumbered_clusters_keep_their_numbers():
         (np.zeros([5, 2]), 0, "num_clusters=0: there are 5 tasks"),
         (np.zeros([5]), 2, r"signatures=.*: give an array \[tasks, dims\]"),
         (np.full([5, 2], np.inf), 2, "signatures=not finite"),
+        (np.zeros([0, 2]), None, "signatures=none: there are no tasks"),
     ],
 )
 def test_bad_input(signatures, count, sentence):

@@ -80,6 +80,8 @@ def _checked(parts):
             "signatures", sorted({part.shape for part in parts}), "give an array [tasks, dims]."
         )
     signatures = np.concatenate(parts).astype(np.float64)
+    if not len(signatures):
+        raise ArgumentError("signatures", "none", "there are no tasks to make clusters of.")
     if not np.isfinite(signatures).all():
         raise ArgumentError(
             "signatures",
@@ -182,10 +184,8 @@ def gaussian_mixture(
     ]
     mixture = min(mixtures, key=lambda mixture: mixture.bic(points))
     raw = mixture.predict(points)
-    # A component may be nobody's most likely one.
-    used = np.unique(raw)
-    labels = _by_size(np.searchsorted(used, raw))
-    order = [used[np.searchsorted(used, raw[np.argmax(labels == n)])] for n in range(len(used))]
+    labels = _by_size(raw)
+    order = [raw[np.argmax(labels == number)] for number in range(labels.max() + 1)]
     factors = mixture.precisions_cholesky_[order]
     scales = np.swapaxes(factors, 1, 2)
     offsets = -2 * np.log(mixture.weights_[order])
@@ -195,7 +195,12 @@ def gaussian_mixture(
 
 
 def _by_size(labels):
-    """Labels numbered by size, then by first member: the number says nothing about the run."""
+    """Labels numbered by size, then by first member: the number says nothing about the run.
+
+    Those that nobody has, as from algorithms that cannot tell nearly equal points apart, are left
+    out.
+    """
+    labels = np.unique(labels, return_inverse=True)[1]
     sizes, firsts = np.bincount(labels), np.unique(labels, return_index=True)[1]
     return np.argsort(np.lexsort((firsts, -sizes)))[labels]
 
