@@ -75,9 +75,9 @@ def _load_for_keras(done: str | None = None) -> None:
     if _loaded or "keras" not in sys.modules:
         return
     for name, module in list(sys.modules.items()):
-        if name != done and (name == "keras" or name.startswith("tfmeta.")):
-            if getattr(module.__spec__, "_initializing", False):
-                return
+        ours = name == "keras" or name.startswith("tfmeta.")
+        if ours and name != done and getattr(module.__spec__, "_initializing", False):
+            return
     _loaded = True
     sys.meta_path.remove(_waiting)
     for name in _PUBLIC:

@@ -49,6 +49,7 @@ from tfmeta.tools.benchmarks.clusters.kept import Results
 from tfmeta.tools.benchmarks.clusters.paces import measure_paces
 from tfmeta.tools.benchmarks.clusters.results import summarized
 from tfmeta.tools.benchmarks.clusters.task_steps import measure_task_steps
+from tfmeta.training import folder_lock
 
 FLAGS = flags.FLAGS
 _MEASURES = ("task_step", "quality", "published", "clusterings")
@@ -76,6 +77,8 @@ def main() -> None:
     folder = Path(FLAGS.output_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = folder_lock.take(folder / "lock")
+        folder_lock.sign(lock)
         results = Results(folder / "results.json")
     except (OSError, ValueError) as error:
         raise ArgumentError(

@@ -35,6 +35,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.tools import program
 
 FLAGS = flags.FLAGS
+_LEAST = 7  # pixels, of which two convolutions leave one
 MODELS = ("digits", "regression", "transformer", "image_perceptron", "image_convolutional")
 
 flags.DEFINE_list(
@@ -54,8 +55,12 @@ program.define_count("epochs", None, 1, "Epochs of each training. Default: those
 def main() -> None:
     if not FLAGS.optimizers:
         raise ArgumentError("optimizers", None, "name at least one learned optimizer.")
+    if FLAGS.seed + FLAGS.seeds > 2**32:
+        raise ArgumentError(
+            "seed", FLAGS.seed, "the last seed has to be less than 2**32; lower it."
+        )
     names = _models()
-    images = _images()
+    images = _images(names)
 
     import tfmeta
     from tfmeta.evaluation.keras_comparison import ADAM, TABLE_HEAD, compare_on_keras, rows
@@ -97,15 +102,24 @@ def _models() -> list[str]:
     return [name for name in MODELS if FLAGS.images or not name.startswith("image")]
 
 
-def _images():
+def _images(names):
     if FLAGS.images is None:
         return None
     from tfmeta.data.npz import load_npz
 
     try:
-        return load_npz(FLAGS.images)
+        images = load_npz(FLAGS.images)
     except ArgumentError as error:
         raise ArgumentError("images", FLAGS.images, error.problem) from error
+    height, width, _ = images.image_shape
+    if "image_convolutional" in names and min(height, width) < _LEAST:
+        raise ArgumentError(
+            "images",
+            FLAGS.images,
+            f"they are of {height} x {width} pixels, and image_convolutional needs {_LEAST} x "
+            f"{_LEAST}; give larger ones, or other --models.",
+        )
+    return images
 
 
 def run() -> None:

@@ -41,7 +41,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfmeta.files import write_whole
+from tfmeta.files import check_writable, write_whole
 from tfmeta.tools import program
 from tfmeta.tools.options import data, problems, runs
 
@@ -69,6 +69,7 @@ def main() -> None:
     from tfmeta.training import checkpoints
 
     distributed.init()
+    distributed.on_main(lambda: check_writable("output_dir", folder.path))
     rule = checkpoints.load(checkpoints.Checkpoints(folder.checkpoints).best).rule
     families = list(zip(problems.families("train"), problems.families("test"), strict=True))
     tuned = TunedNumbers(Path(FLAGS.rivals or folder.path / "rivals.json"))

@@ -82,6 +82,10 @@ def main() -> None:
             f"clusters take as many problems of each of the {len(families)} families; give a "
             f"multiple of {len(families)}.",
         )
+    if FLAGS.target_accuracy and FLAGS.target_accuracy > 100:
+        raise ArgumentError(
+            "target_accuracy", FLAGS.target_accuracy, "give at most 100 (per cent)."
+        )
     if FLAGS.target_accuracy and not any(family.metric for family in validation):
         raise ArgumentError(
             "target_accuracy",

@@ -45,6 +45,7 @@ TRAIN = TOOLS / "train_optimizer.py"
         ("--problem", "cubic"),
         pytest.param("--validation_problem", "cubic", marks=pytest.mark.slow),
         ("--target_accuracy", "65.0"),
+        ("--seed", str(2**61)),
     ],
 )
 def test_value(forked, tmp_path, flag, value):
@@ -194,6 +195,9 @@ def test_on_two_ranks_the_sentence_appears_once(horovodrun, tmp_path):
         (["--clustering=adapted_weights", "--meta_batch=5"], "--clustering=adapted_weights"),
         (["--clustering=gradient", "--num_clusters=6", "--meta_batch=5"], "--num_clusters=6"),
         (["--clustering=type", "--meta_batch=32"], "--meta_batch=32: .*multiple of 5"),
+        (["--clustering=type", "--cluster_algorithm=agglomerative"], "--cluster_algorithm=aggl"),
+        (["--clustering=label", "--refresh_clusters=2"], "--refresh_clusters=2: .* one label "),
+        (["--target_accuracy=101"], "--target_accuracy=101.0: give at most 100"),
         pytest.param(
             ["--clustering=type", "--num_clusters=3", "--meta_batch=5"],
             "--num_clusters=3",

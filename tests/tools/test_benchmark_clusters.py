@@ -7,6 +7,7 @@ import pytest
 from tfmeta.errors import ArgumentError
 from tfmeta.tools.benchmarks.asking import Worker
 from tfmeta.tools.benchmarks.clusters import clusterings
+from tfmeta.tools.benchmarks.clusters.figure import draw
 from tfmeta.tools.benchmarks.clusters.forms import FORMS, FORMS_OF_CURVE, QUALITY, SOFTMAX
 from tfmeta.tools.benchmarks.clusters.forms import cell as cell_of
 from tfmeta.tools.benchmarks.clusters.kept import Results
@@ -76,6 +77,13 @@ def test_times_are_compared_at_equal_quality():
     assert found["all"]["4"] == {"by_seed": [2.0, 2.0], "at_least": 2, "mean": 2.0, "ci95": 1.0}
     # Compiled, the baseline's updates take a fourth of the time.
     assert found["compiled"]["64"]["by_seed"] == pytest.approx([4.0, 4.0])
+
+
+def test_fronts_of_unequal_numbers_of_trainings_are_drawn(tmp_path):
+    known = fronts(sequential=[(60.0, 70.0)] * 3, together=[(65.0, 75.0)] * 3)
+    del known["quality_sequential_64_2"], known["quality_together_64_2"]
+    draw(tmp_path / "fronts.png", known)
+    assert (tmp_path / "fronts.png").stat().st_size > 10_000
 
 
 def test_a_quality_that_is_not_reached_has_no_ratio():

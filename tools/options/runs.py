@@ -7,14 +7,18 @@ from absl import flags
 
 from tfmeta.environment.launch import launched_size
 from tfmeta.errors import ArgumentError
-from tfmeta.tools.program import define_count
 from tfmeta.tools.usage import as_given
 from tfmeta.training.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
 SUBJECT = "The run"
 
-define_count("seed", 0, 0, "Makes the initial weights and the tasks.")
+flags.DEFINE_integer("seed", 0, "Makes the initial weights and the tasks.")
+flags.register_validator(
+    "seed",
+    lambda seed: 0 <= seed < 2**61,  # see `part_seed`
+    message="give a whole number from 0 to 2**61 - 1.",
+)
 flags.DEFINE_string("output_dir", None, "Folder of the run. Default of a training: runs/TIME.")
 
 NAMES = ("seed",)

@@ -84,6 +84,13 @@ def check() -> None:
         lacking = f"leave out --unroll_lengths={FLAGS.unroll_lengths}."
         raise ArgumentError("xla", True, f"it needs unrolls of one length; {lacking}")
     clusters.check((*clusters.NAMES, "cluster_groups", "within_cluster"))
+    for name in ("cluster_algorithm", "refresh_clusters"):
+        if FLAGS.clustering in ("type", "label") and FLAGS[name].value != FLAGS[name].default:
+            raise ArgumentError(
+                name,
+                FLAGS[name].value,
+                f"problems of one {FLAGS.clustering} always are a cluster; leave it out.",
+            )
     refuse_others("unroll_lengths", TRUNCATIONS[FLAGS.unroll_lengths], ["unroll"])
     refuse_others("estimator", ESTIMATORS[FLAGS.estimator], _OF_ESTIMATORS)
     refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], _OF_META_LOSSES)

@@ -83,9 +83,9 @@ def _draw_fronts(axes: Axes, known: Mapping[str, Any]) -> None:
             for of_budget in (trainings(known, form, budget) for budget in budgets(known))
         ]
         if points:
-            seconds, scores = np.moveaxis(np.array(points), -1, 0)
-            axes.plot(seconds.mean(axis=1), scores.mean(axis=1), color=color, label=form)
-            axes.scatter(seconds, scores, color=color, s=8)
+            means = [np.mean(of_budget, axis=0) for of_budget in points]
+            axes.plot(*np.transpose(means), color=color, label=form)
+            axes.scatter(*np.concatenate(points).T, color=color, s=8)
     axes.axhline(0.0, color=GRAY, linewidth=1)
     drawing.frame(axes, "unseen softmax regressions: log10 of the loss, less the best optimizer's")
     axes.set_xlabel("seconds of training")
