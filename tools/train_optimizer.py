@@ -108,8 +108,10 @@ def main() -> None:
         estimator=unrolls.estimator(),
         families=len(families) if clusters.clustered() else 0,
     )
-    # A checkpoint has its own parameters.
-    if FLAGS.start and not (FLAGS.resume and checkpoints.Checkpoints(folder.checkpoints).any()):
+    # A checkpoint has its own parameters. But by how often they move in the first clusters goes the
+    # outer rate, and these clusters may be those of the rule that training began with.
+    kept = FLAGS.resume and checkpoints.Checkpoints(folder.checkpoints).any()
+    if FLAGS.start and (not kept or FLAGS.clustering == "gradient"):
         _start(learner.rule)
     try:
         schedule = _schedule(learner, families) if clusters.clustered() else None

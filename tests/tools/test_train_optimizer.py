@@ -93,6 +93,25 @@ def test_training_begins_with_the_best_rule_of_another_run(forked, whole, small_
 
 
 @pytest.mark.slow
+def test_a_resumed_run_keeps_the_outer_rates_of_its_first_clusters(
+    forked, whole, weights_of, tmp_path
+):
+    """Clusters by the gradient of the rule that training began with, and a move in each of them."""
+    folder = tmp_path / "run"
+    flags = ["--problem=quadratic,quadratic_normal,bowl", "--meta_batch=6", "--problem_steps=5"]
+    flags += ["--clustering=gradient", "--within_cluster=update", "--outer_schedule=cosine"]
+    flags += ["--unroll=5", "--steps=4", "--validate_every=2", "--validation_problems=2"]
+    flags += [f"--start={whole[0]}", f"--output_dir={folder}"]
+    results_of(forked(TRAIN, *flags))
+    last = folder / "checkpoints" / "step_00000004.keras"
+    expected = weights_of(last)
+    last.unlink()
+    results_of(forked(TRAIN, f"--output_dir={folder}", "--resume"))
+    for ours, theirs in zip(weights_of(last), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
 def test_two_ranks_learn_what_one_learns(horovodrun, whole, flags, tmp_path):
     folder = tmp_path / "two"
     results = results_of(horovodrun(2, [TRAIN, *flags, f"--output_dir={folder}"]))
