@@ -21,8 +21,8 @@ def load_optimizer(path: str | Path, learning_rate: Any = 1.0, **settings: Any) 
             run of `tools/train_optimizer.py`, whose best checkpoint is taken; or a checkpoint, a
             `.keras` file.
         learning_rate: multiplies the rule's steps: a number, a schedule of Keras's, or a function
-            without arguments. 1 is the rule as it was trained; with layers of hundreds of inputs
-            give 0.3.
+            without arguments. 1 is the rule as it was trained; where the loss of a layer of many
+            hundreds of inputs does not fall, try 0.3.
         settings: any other of `LearnedOptimizer`, such as `clipnorm` or `use_ema`.
 
     Raises:
