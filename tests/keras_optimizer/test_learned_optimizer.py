@@ -291,6 +291,27 @@ def test_frozen_layers_are_not_the_rule_s_concern():
     assert [tuple(v.shape) for v in optimizer.variables[2:]] == [(5, 3)] * 4
 
 
+@pytest.mark.parametrize("name", ["lstm", "hierarchical gru"])
+def test_a_weight_without_elements_is_no_obstacle(name):
+    variables = [keras.Variable(tf.ones(shape)) for shape in ((0, 3), (2,))]
+    optimizer = tfmeta.LearnedOptimizer(RULES[name]())
+    for _ in range(3):
+        optimizer.apply([tf.zeros([0, 3]), tf.ones([2])], variables)
+    optimizer.finalize_variable_values(variables)
+    assert np.isfinite(variables[1]).all() and np.all(variables[1] != 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5", "ignore:.*legacy")
+def test_an_h5_file_loads_and_trains_on(tmp_path):
+    model = network()
+    model.compile(tfmeta.LearnedOptimizer(RULES["lstm"]()), keras.losses.MeanSquaredError())
+    go_on(model, 1)
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    assert_same(model.weights, loaded.weights, rtol=0)
+    loaded.fit(X, Y, verbose=0)
+
+
 def test_no_gradients_are_no_step():
     optimizer = tfmeta.LearnedOptimizer(updates.GradientDescent(1.0))
     optimizer.apply([], [])

@@ -71,7 +71,8 @@ class LearnedOptimizer(OptimizerOnRanks):
         self._tables: frozenset = frozenset()
 
     def build(self, variables):
-        if self.built:
+        # Keras builds for no weights at all when it loads an .h5 file.
+        if self.built or not variables:
             return
         if tf.distribute.has_strategy():
             raise ArgumentError(

@@ -29,14 +29,20 @@ def split(flat: tf.Tensor, like: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def means(rows: tf.Tensor, like: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The mean over the coordinates of each tensor: [tensors, features].
+    """The mean over the coordinates of each tensor, 0 of one that has none: [tensors, features].
 
     Args:
         rows: [coordinates, features].
         like: the tensors that have these coordinates.
     """
-    parts = tf.split(rows, _sizes(like))
-    return tf.concat([tf.reduce_mean(part, axis=0, keepdims=True) for part in parts], axis=0)
+    sizes = _sizes(like)
+    return tf.concat(
+        [
+            tf.reduce_mean(part, axis=0, keepdims=True) if size else tf.zeros_like(rows[:1])
+            for part, size in zip(tf.split(rows, sizes), sizes, strict=True)
+        ],
+        axis=0,
+    )
 
 
 def spread(rows: tf.Tensor, like: Sequence[tf.Tensor]) -> tf.Tensor:
