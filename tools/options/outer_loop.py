@@ -4,6 +4,7 @@ import datetime
 import itertools
 import shlex
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from absl import flags
 
@@ -76,11 +77,12 @@ def folder(names: Iterable[str], changeable: Collection[str], length: str) -> Ru
     if any(_is_moved(line.removeprefix("--dataset=")) for line in stored):
         may_differ.add("dataset")
     runs.adopt(stored, names, may_differ)
+    steps: Any = FLAGS[length].value
     taken = folder.steps_taken()
-    if FLAGS[length].value < taken:
+    if steps < taken:
         raise ArgumentError(
             length,
-            FLAGS[length].value,
+            steps,
             f"{folder.path} has taken {taken} already; give at least as many, or train anew in "
             "another folder.",
         )

@@ -85,7 +85,8 @@ def _draw_fronts(axes: Axes, known: Mapping[str, Any]) -> None:
         if points:
             means = [np.mean(of_budget, axis=0) for of_budget in points]
             axes.plot(*np.transpose(means), color=color, label=form)
-            axes.scatter(*np.concatenate(points).T, color=color, s=8)
+            seconds, scores = np.concatenate(points).T
+            axes.scatter(seconds, scores, color=color, s=8)
     axes.axhline(0.0, color=GRAY, linewidth=1)
     drawing.frame(axes, "unseen softmax regressions: log10 of the loss, less the best optimizer's")
     axes.set_xlabel("seconds of training")
