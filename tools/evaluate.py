@@ -7,7 +7,6 @@ Flags that are not given are those of the run. The last line on standard output 
 with the results.
 """
 
-import json
 import time
 
 from absl import flags
@@ -15,6 +14,7 @@ from absl import flags
 from tfmeta.errors import ArgumentError
 from tfmeta.tools import program
 from tfmeta.tools.options import data, runs, tasks
+from tfmeta.training.run_folder import as_json
 
 FLAGS = flags.FLAGS
 for _options in (runs, data, tasks):
@@ -67,7 +67,7 @@ def main() -> None:
         **evaluation.results(),
     }
     print(f"{evaluation.sentence()}, on {FLAGS.episodes} {part} tasks")
-    print(json.dumps(results), flush=True)
+    print(as_json(results), flush=True)
 
 
 def _check_fits(learner, spec) -> None:

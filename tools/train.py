@@ -8,7 +8,6 @@ JSON object with the results; the output folder keeps checkpoints, metrics, the 
 picture.
 """
 
-import json
 import warnings
 
 from absl import flags
@@ -17,6 +16,7 @@ from tfmeta.environment.launch import launched_rank
 from tfmeta.errors import DataWarning
 from tfmeta.tools import program
 from tfmeta.tools.options import clusters, data, learner, network, outer_loop, rules, runs, tasks
+from tfmeta.training.run_folder import as_json
 
 FLAGS = flags.FLAGS
 clusters.define_few_shot()
@@ -88,7 +88,7 @@ def main() -> None:
     folder.write_results(results)
     _draw(folder, trained, test, training.rows, evaluation, found)
     print(f"{evaluation.sentence()}, on {FLAGS.episodes} {tested_on} tasks")
-    print(json.dumps(results), flush=True)
+    print(as_json(results), flush=True)
 
 
 def _tell_of_settings(sets) -> None:

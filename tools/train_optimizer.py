@@ -8,7 +8,6 @@ standard output is one JSON object with the results; the output folder keeps che
 and the flags.
 """
 
-import json
 from pathlib import Path
 
 from absl import flags
@@ -18,6 +17,7 @@ from tfmeta.errors import ArgumentError
 from tfmeta.registry import CLUSTER_UPDATES, OPTIMIZERS
 from tfmeta.tools import program
 from tfmeta.tools.options import clusters, data, outer_loop, problems, rules, runs, unrolls
+from tfmeta.training.run_folder import as_json
 
 FLAGS = flags.FLAGS
 rules.define(OPTIMIZERS, "lstm")
@@ -175,7 +175,7 @@ def main() -> None:
         f"log of the loss after {FLAGS.problem_steps} steps over the first one: "
         f"{validation['log_ratio']:.3f} +- {validation['ci95']:.3f} on the validation problems"
     )
-    print(json.dumps(results), flush=True)
+    print(as_json(results), flush=True)
 
 
 def _start(rule):

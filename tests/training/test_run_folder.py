@@ -1,5 +1,8 @@
 """What a run leaves in its folder comes back."""
 
+import json
+import math
+
 from tfmeta.training.run_folder import RunFolder
 
 
@@ -14,3 +17,15 @@ def test_flags_with_names_of_any_encoding_come_back(tmp_path):
 def test_a_folder_may_begin_with_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert RunFolder("~/runs").path == tmp_path / "runs"
+
+
+def test_what_is_not_finite_is_null_in_files_and_nan_again(tmp_path):
+    row = {"step": 1, "seconds": 1.0, "training": {"loss": 0.5}}
+    row["validation"] = {"log_ratio": math.nan, "families": {"bowl": {"loss": math.inf}}}
+    folder = RunFolder(tmp_path)
+    folder.write_metrics([row])
+    expected = {**row, "validation": {"log_ratio": None, "families": {"bowl": {"loss": None}}}}
+    assert json.loads(folder.metrics.read_text()) == expected
+    [read] = folder.read_metrics(1)
+    assert math.isnan(read["validation"]["log_ratio"]) and read["training"] == row["training"]
+    assert math.isnan(read["validation"]["families"]["bowl"]["loss"])

@@ -1,6 +1,7 @@
 """The folder that a run leaves: what made it, what happened, and what came out."""
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable
@@ -105,7 +106,7 @@ class RunFolder:
 
     def write_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Writes all rows, one JSON object a line."""
-        write_whole(self.metrics, "".join(f"{json.dumps(row)}\n" for row in rows))
+        write_whole(self.metrics, "".join(f"{as_json(row)}\n" for row in rows))
 
     def read_metrics(self, last_step: int) -> list[dict[str, Any]]:
         """The rows up to and including a step.
@@ -130,7 +131,7 @@ class RunFolder:
 
     def write_part(self, part: dict[str, Any]) -> None:
         """Writes what is to be known of the steps since the last row, beside a checkpoint."""
-        write_whole(self.part, json.dumps(part) + "\n")
+        write_whole(self.part, as_json(part) + "\n")
 
     def read_part(self) -> dict[str, Any]:
         """What `write_part` wrote; nothing if it did not, or if that is damaged."""
@@ -151,7 +152,29 @@ class RunFolder:
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Writes the results as one JSON object."""
-        write_whole(self.results, json.dumps(results, indent=2) + "\n")
+        write_whole(self.results, as_json(results, indent=2) + "\n")
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON text, in which numbers that are not finite are null, since JSON has no NaN."""
+    return json.dumps(_replaced(value, _or_none), indent=indent, allow_nan=False)
+
+
+def _replaced(value, number):
+    """A nest with other numbers in it."""
+    if isinstance(value, dict):
+        return {name: _replaced(part, number) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replaced(part, number) for part in value]
+    return number(value)
+
+
+def _or_none(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _or_nan(value):
+    return math.nan if value is None else value
 
 
 def _numbers(version: str) -> list[int]:
@@ -159,12 +182,12 @@ def _numbers(version: str) -> list[int]:
 
 
 def _read(text: bytes, *names: str) -> dict[str, Any]:
-    """A JSON object that has these names, of numbers or of objects.
+    """A JSON object that has these names, of numbers or of objects; null is NaN again.
 
     Raises:
         ValueError: it is damaged.
     """
-    found = json.loads(text)
+    found = _replaced(json.loads(text), _or_nan)
     if not isinstance(found, dict) or not found.keys() >= set(names):
         raise ValueError(f"it is no object with {', '.join(names)}")
     for name in names:
