@@ -239,27 +239,6 @@ def test_every_precision_trains_and_saves(name, tmp_path):
         np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*starts afresh", "ignore:Skipping variable loading")
-@pytest.mark.parametrize(
-    "saved, loaded", [("mixed_float16", "float32"), ("float32", "mixed_float16")]
-)
-def test_a_model_loads_under_another_policy_and_its_optimizer_starts_afresh(
-    saved, loaded, tmp_path
-):
-    try:
-        keras.config.set_dtype_policy(saved)
-        model, rule = network(), RULES["hierarchical gru"]()
-        train(model, tfmeta.LearnedOptimizer(rule), epochs=1)
-        model.save(tmp_path / "model.keras")
-        keras.config.set_dtype_policy(loaded)
-        again = keras.models.load_model(tmp_path / "model.keras")
-    finally:
-        keras.config.set_dtype_policy("float32")
-    optimizer = getattr(again.optimizer, "inner_optimizer", again.optimizer)
-    assert_same(rule.parameters(), optimizer.rule.parameters(), rtol=0)
-    assert_same(model.weights, again.weights, rtol=0)
-
-
 def test_the_first_step_may_be_in_a_graph():
     rule, model = RULES["hierarchical gru"](), network()
     optimizer = tfmeta.LearnedOptimizer(rule)
@@ -289,27 +268,6 @@ def test_frozen_layers_are_not_the_rule_s_concern():
     train(model, optimizer)
     assert_same([kernel, bias], model.weights[:2], rtol=0)
     assert [tuple(v.shape) for v in optimizer.variables[2:]] == [(5, 3)] * 4
-
-
-@pytest.mark.parametrize("name", ["lstm", "hierarchical gru"])
-def test_a_weight_without_elements_is_no_obstacle(name):
-    variables = [keras.Variable(tf.ones(shape)) for shape in ((0, 3), (2,))]
-    optimizer = tfmeta.LearnedOptimizer(RULES[name]())
-    for _ in range(3):
-        optimizer.apply([tf.zeros([0, 3]), tf.ones([2])], variables)
-    optimizer.finalize_variable_values(variables)
-    assert np.isfinite(variables[1]).all() and np.all(variables[1] != 1.0)
-
-
-@pytest.mark.filterwarnings("ignore:.*HDF5", "ignore:.*legacy")
-def test_an_h5_file_loads_and_trains_on(tmp_path):
-    model = network()
-    model.compile(tfmeta.LearnedOptimizer(RULES["lstm"]()), keras.losses.MeanSquaredError())
-    go_on(model, 1)
-    model.save(tmp_path / "model.h5")
-    loaded = keras.models.load_model(tmp_path / "model.h5")
-    assert_same(model.weights, loaded.weights, rtol=0)
-    loaded.fit(X, Y, verbose=0)
 
 
 def test_no_gradients_are_no_step():

@@ -141,3 +141,39 @@ def test_fit_goes_on_from_a_backup_as_if_it_had_not_been_interrupted(tmp_path):
     resumed = fit(keras.callbacks.BackupAndRestore(tmp_path / "backup"))
     for one, other in zip(everything(fit()).values(), everything(resumed).values(), strict=True):
         np.testing.assert_array_equal(other, one)
+
+
+@pytest.mark.filterwarnings("ignore:.*starts afresh", "ignore:Skipping variable loading")
+@pytest.mark.parametrize(
+    "policy, other",
+    [("mixed_float16", "float32"), ("float32", "mixed_float16")],
+    indirect=["policy"],
+)
+def test_under_another_policy_a_model_loads_and_its_optimizer_starts_afresh(
+    policy, other, tmp_path
+):
+    model, rule = network(), updates.HierarchicalRNN("gru", (3, 4, 5))
+    model.compile(tfmeta.LearnedOptimizer(rule), "mse")
+    train(model, 0, 2)
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy(other)
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    optimizer = getattr(loaded.optimizer, "inner_optimizer", loaded.optimizer)
+    assert_same(rule.get_weights(), optimizer.rule.get_weights())
+    assert_same(model.get_weights(), loaded.get_weights())
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5", "ignore:.*legacy")
+def test_an_h5_file_loads_and_trains_on(tmp_path):
+    model, rule = network(), updates.CoordinatewiseLSTM(units=3)
+    model.compile(tfmeta.LearnedOptimizer(rule), keras.losses.MeanSquaredError())
+    train(model, 0, 2)
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    assert_same(model.get_weights(), loaded.get_weights())
+    train(loaded, 2, 4)
+
+
+def assert_same(one, other):
+    for expected, result in zip(one, other, strict=True):
+        np.testing.assert_array_equal(result, expected)

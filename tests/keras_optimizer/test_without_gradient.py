@@ -168,3 +168,13 @@ def test_a_dense_gradient_of_zero_is_a_gradient():
     np.testing.assert_allclose(variable, expected, rtol=1e-6)
     for one, other in zip(tf.nest.flatten(rule_state), optimizer.variables[2:], strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lstm", "hierarchical"])
+def test_a_weight_without_elements_is_no_obstacle(name):
+    variables = [keras.Variable(tf.ones(shape)) for shape in ((0, 3), (2,))]
+    optimizer = tfmeta.LearnedOptimizer(RULES[name]())
+    for _ in range(3):
+        optimizer.apply([tf.zeros([0, 3]), tf.ones([2])], variables)
+    optimizer.finalize_variable_values(variables)
+    assert np.isfinite(variables[1]).all() and np.all(variables[1] != 1.0)
