@@ -189,9 +189,9 @@ class LearnedOptimizer(OptimizerOnRanks):
         touched = [*self._trainable_variables, *self._averages()] if besides else []
         before = [tf.identity(variable) for variable in touched]
         super()._backend_apply_gradients(grads, trainable_variables)
+        stopped = self._guard.stopped()
         for variable, value in zip(touched, before, strict=True):
-            now = tf.convert_to_tensor(variable)
-            self.assign(variable, tf.where(self._guard.stopped(), value, now))
+            self.assign(variable, tf.where(stopped, value, tf.convert_to_tensor(variable)))
 
     def _averages(self):
         if not self.use_ema:
