@@ -39,6 +39,7 @@ setup(
         "scikit-learn",
         # For Keras's callback of that name, which TensorFlow 2.21 no longer brings along.
         "tensorboard",
+        "threadpoolctl",
         "tqdm",
     ],
     extras_require={

@@ -5,12 +5,14 @@
 leaves arrays in FILE, each with a leading rank axis.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_info
 
 import tfmeta
 from tfmeta import distributed
@@ -93,13 +95,19 @@ def trained(learner, problems, meta_batch):
     }
 
 
+def threads():
+    """Of this rank: its cores, and the most threads that NumPy or scikit-learn would start."""
+    most = max(library["num_threads"] for library in threadpool_info())
+    return {"cores": np.array(len(os.sched_getaffinity(0))), "threads": np.array(most)}
+
+
 def flat(arrays):
     return np.concatenate([np.ravel(array) for array in arrays])
 
 
 def main(path):
     tfmeta.init()
-    results = {}
+    results: dict = {"rank": threads()}
     for name, case in CASES.items():
         for dtype in ("float32", "float64") if case is lstm else ("float64",):
             results[f"{name} {dtype}"] = meta_gradient(*case(dtype))

@@ -38,3 +38,8 @@ def test_merged_meta_gradients_are_those_of_one_rank(
 )
 def test_ranks_learn_what_one_learns(assert_as_on_one_rank, ranks, case, result):
     assert_as_on_one_rank(ranks, f"{case} float64 {result}", 1e-10)
+
+
+def test_a_rank_starts_no_more_threads_than_it_has_cores(learned):
+    """A second one would spin on the core that the first one computes on."""
+    assert (learned(2)["rank threads"] <= learned(2)["rank cores"]).all()

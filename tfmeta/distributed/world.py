@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import tensorflow as tf
+from threadpoolctl import ThreadpoolController
 
 from tfmeta.environment.launch import launched_rank, launched_size, size_variable
 from tfmeta.errors import RanksError
@@ -23,7 +24,8 @@ def init(cycle_milliseconds: int = 1) -> None:
 
     Each rank is given the GPU of its local rank, where there are GPUs. Without any, the ranks of a
     host split its cores: TensorFlow then runs one operation on each of this rank's cores, which
-    for the small operations of a task is faster than many threads in one operation.
+    for the small operations of a task is faster than many threads in one operation. NumPy and
+    scikit-learn have no more threads than that either.
 
     Alone in a process only the cores are set up. Calling it again does nothing. It should come
     before TensorFlow's first operation: later the cores stay as they are, and it warns.
@@ -78,6 +80,11 @@ def _take_cores() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     if shared:
         os.sched_setaffinity(0, cores)
+        # NumPy's BLAS has a thread for every core of the machine since it was loaded. On fewer cores
+        # these wait for each other by spinning, each for what the other's core is needed for. What
+        # is loaded later asks for the cores that are left.
+        for library in ThreadpoolController().lib_controllers:
+            library.set_num_threads(min(library.num_threads, len(cores)))
 
 
 def _started_already(error: RuntimeError) -> None:
