@@ -46,8 +46,8 @@ class BalancedSchedule:
         slices: for each rank, what it computes.
         busy: seconds of the last meta-iteration in which this rank had work of its own, rather than
             waited for the others or moved the rule.
-        times: seconds of a step of so many problems of each family, as last measured; every rank
-            has all.
+        times: seconds of a step of so many problems of each family, with its share of drawing them,
+            as last measured; every rank has all.
         comparisons: of the ranks' times: dictionaries with `step`, for each rank the `measured`
             seconds of a meta-iteration and those `predicted` (None for the first comparison), and
             `packed_anew`, whether another schedule follows; every rank has all.
@@ -106,15 +106,14 @@ class BalancedSchedule:
 
         Args:
             part: what it is done for.
-            steps: how many steps are taken of each of its problems; with none, as when they are
-                drawn, the time counts as `busy` alone.
+            steps: how many steps are taken of each of its problems; none, as when they are drawn,
+                which is put on the steps that follow.
         """
         started = time.perf_counter()
         yield
         seconds = time.perf_counter() - started
         self.busy += seconds
-        if steps:
-            _add(self._clock, {(part.family, part.tasks): (seconds, steps)})
+        _add(self._clock, {(part.family, part.tasks): (seconds, steps)})
 
     def end(self, step: int, steps: int) -> None:
         """A meta-iteration has ended; compares times if it is time to. Every rank calls it.
@@ -141,7 +140,6 @@ class BalancedSchedule:
             _add(of_all, clock)
         for (family, tasks), (seconds, done) in of_all.items():
             self.times[family][tasks] = seconds / done
-        # Without drawing the problems, which is a small part.
         measured = np.array([sum(s for s, _ in clock.values()) for clock in clocks]) / self._since
         self._costs = [
             Cost(*(steps * seconds for seconds in costs.fit(times))) for times in self.times

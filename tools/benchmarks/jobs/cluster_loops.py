@@ -54,7 +54,7 @@ class ClusterLoops:
 
     def __init__(self) -> None:
         self._learners: dict[Any, tuple[OptimizerLearner, dict[str, Any]]] = {}
-        # Seconds of a step of so many problems, by form and family.
+        # Seconds of a step of so many problems, by form, steps of a meta-iteration, and family.
         self._times: dict[Any, dict[int, float]] = {}
 
     def __call__(
@@ -92,7 +92,8 @@ class ClusterLoops:
                 made = [ParallelBatches(family, batches, vectorized) for family in made]
             self._learners[form] = learner, {family.name: family for family in made}
         learner, named = self._learners[form]
-        times = [self._times.setdefault((form, name), {}) for name in families]
+        keys = [(form, sum(lengths.steps), name) for name in families]
+        times = [self._times.setdefault(key, {}) for key in keys]
         schedule = BalancedSchedule(clusters, problems, cluster_groups, times)
         loop = CLUSTER_UPDATES[within_cluster](
             learner, [named[name] for name in families], schedule
