@@ -1,4 +1,4 @@
-"""Schedules that are packed by the times that ranks take; see ranks/test_clusters.py for several."""
+"""Schedules that are packed by times, on one rank; see ranks/test_clusters.py for several."""
 
 import time
 

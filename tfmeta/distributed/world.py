@@ -80,9 +80,9 @@ def _take_cores() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     if shared:
         os.sched_setaffinity(0, cores)
-        # NumPy's BLAS has a thread for every core of the machine since it was loaded. On fewer cores
-        # these wait for each other by spinning, each for what the other's core is needed for. What
-        # is loaded later asks for the cores that are left.
+        # NumPy's BLAS has had a thread for every core of the machine since it was loaded, and while
+        # they wait for each other they spin, on the core that the work is to be done on. What is
+        # loaded later asks for the cores that are left.
         for library in ThreadpoolController().lib_controllers:
             library.set_num_threads(min(library.num_threads, len(cores)))
 

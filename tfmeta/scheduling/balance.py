@@ -152,8 +152,7 @@ class BalancedSchedule:
         # Ranks differ in speed too, if only by what else their cores do.
         self._speeds = np.array(predicted(self.slices, loads)) / measured
         better = self._packed(loads)
-        gain = 1 - max(predicted(better, loads) / self._speeds) / max(measured)
-        uneven = measured.max() > (1 + _IMBALANCE) * measured.mean() and gain > _GAIN
+        uneven = max(predicted(better, loads) / self._speeds) < (1 - _GAIN) * max(measured)
         # A machine stumbles now and then: after the first time it has to be so twice.
         packed_anew = uneven and (self._uneven or not self.comparisons) and not self.held
         self.comparisons.append(
