@@ -73,6 +73,17 @@ def test_validation_says_how_every_family_ends():
     assert 0 <= validation["accuracy"] <= 100
     assert validation["accuracy"] == families["softmax_regression_10"]["accuracy"]
     assert one.merit({"log_ratio": -2.0}) > one.merit({"log_ratio": -1.0})
+    assert validation["diverged"] == 0 and "diverged" not in one.headline(validation)
+
+
+def test_validation_says_how_many_problems_diverged():
+    rule = MetaSGD(1e30)
+    rule.build([(2,)])
+    one = trainer(rule, [Bowls()], [Bowls(5.0, seed=1), Bowls(1.0, seed=1)])
+    validation = one.validate()
+    assert validation["diverged"] == 10
+    assert validation["families"]["bowl_5"]["diverged"] == 5
+    assert "10 problems diverged" in one.headline(validation)
 
 
 def test_an_accuracy_is_reached_by_three_validations_in_a_row():

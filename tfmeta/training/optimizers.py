@@ -88,22 +88,31 @@ class OptimizerTrainer(Trainer):
 
         Returns:
             `log_ratio`, the log of the loss over the first one, with its 95 % interval, over all
-            families; `accuracy` in per cent on held-out data, over those that have one; and both,
-            with the mean `loss`, of each of the `families` by name.
+            families; how many problems `diverged`, whose log ratio is not finite; `accuracy` in
+            per cent on held-out data, over families that have one; and all but the interval, with
+            the mean `loss`, of each of the `families` by name.
         """
         families, ratios, scores = {}, [], []
         for family, loss_curves in self.loss_curves:
             ended = loss_curves(self.validation_problems)
             first, last = ended.losses[:, 0], ended.losses[:, -1]
             ratio = np.log(last / (first + 1e-6) + 1e-6)
-            found = {"loss": float(last.mean()), "log_ratio": float(ratio.mean())}
+            found = {
+                "loss": float(last.mean()),
+                "log_ratio": float(ratio.mean()),
+                "diverged": _diverged(ratio),
+            }
             ratios.append(ratio)
             if family.metric:
                 found["accuracy"] = in_unit("accuracy", float(ended.scores[:, -1].mean()))
                 scores.append(ended.scores[:, -1])
             families[family.name] = found
         ratio = np.concatenate(ratios)
-        results = {"log_ratio": float(ratio.mean()), "ci95": float(interval95(ratio))}
+        results = {
+            "log_ratio": float(ratio.mean()),
+            "ci95": float(interval95(ratio)),
+            "diverged": _diverged(ratio),
+        }
         if scores:
             results["accuracy"] = in_unit("accuracy", float(np.concatenate(scores).mean()))
         return {**results, "families": families}
@@ -115,7 +124,13 @@ class OptimizerTrainer(Trainer):
         ends = [written("log_ratio", validation["log_ratio"], validation["ci95"])]
         if "accuracy" in validation:
             ends.append(written("accuracy", validation["accuracy"]))
+        if validation["diverged"]:
+            ends.append(f"{validation['diverged']} problems diverged")
         return ", ".join(ends)
+
+
+def _diverged(ratio: np.ndarray) -> int:
+    return int((~np.isfinite(ratio)).sum())
 
 
 def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float] | None:
