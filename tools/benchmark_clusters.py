@@ -60,7 +60,7 @@ program.define_positives(
     "budgets", [5.0, 15.0, 60.0, 240.0, 900.0], "Seconds of training of quality, of the baseline."
 )
 flags.DEFINE_enum(
-    "outer_optimizer", "adam", ["adam", "fan_in_adam"], "The outer optimizer of quality."
+    "outer_optimizer", "fan_in_adam", ["fan_in_adam", "adam"], "The outer optimizer of quality."
 )
 program.define_positive("limit", 900.0, "Seconds of training of published, of the baseline.")
 flags.DEFINE_list("measures", ["task_step", "quality"], f"What to measure: {', '.join(_MEASURES)}.")
