@@ -83,7 +83,7 @@ def test_validation_says_how_many_problems_diverged():
     validation = one.validate()
     assert validation["diverged"] == 10
     assert validation["families"]["bowl_5"]["diverged"] == 5
-    assert "10 problems diverged" in one.headline(validation)
+    assert "10 diverged" in one.headline(validation)
 
 
 def test_an_accuracy_is_reached_by_three_validations_in_a_row():

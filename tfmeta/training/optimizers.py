@@ -125,7 +125,7 @@ class OptimizerTrainer(Trainer):
         if "accuracy" in validation:
             ends.append(written("accuracy", validation["accuracy"]))
         if validation["diverged"]:
-            ends.append(f"{validation['diverged']} problems diverged")
+            ends.append(f"{validation['diverged']} diverged")
         return ", ".join(ends)
 
 
