@@ -97,22 +97,14 @@ class OptimizerTrainer(Trainer):
             ended = loss_curves(self.validation_problems)
             first, last = ended.losses[:, 0], ended.losses[:, -1]
             ratio = np.log(last / (first + 1e-6) + 1e-6)
-            found = {
-                "loss": float(last.mean()),
-                "log_ratio": float(ratio.mean()),
-                "diverged": _diverged(ratio),
-            }
+            found = {"loss": float(last.mean()), **_of_ratios(ratio)}
             ratios.append(ratio)
             if family.metric:
                 found["accuracy"] = in_unit("accuracy", float(ended.scores[:, -1].mean()))
                 scores.append(ended.scores[:, -1])
             families[family.name] = found
         ratio = np.concatenate(ratios)
-        results = {
-            "log_ratio": float(ratio.mean()),
-            "ci95": float(interval95(ratio)),
-            "diverged": _diverged(ratio),
-        }
+        results = {**_of_ratios(ratio), "ci95": float(interval95(ratio))}
         if scores:
             results["accuracy"] = in_unit("accuracy", float(np.concatenate(scores).mean()))
         return {**results, "families": families}
@@ -129,8 +121,9 @@ class OptimizerTrainer(Trainer):
         return ", ".join(ends)
 
 
-def _diverged(ratio: np.ndarray) -> int:
-    return int((~np.isfinite(ratio)).sum())
+def _of_ratios(ratio: np.ndarray) -> dict[str, float]:
+    """The mean of log ratios, and how many are not finite."""
+    return {"log_ratio": float(ratio.mean()), "diverged": int((~np.isfinite(ratio)).sum())}
 
 
 def reached(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float] | None:
