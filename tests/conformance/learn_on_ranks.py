@@ -106,10 +106,12 @@ def record(path):
     learner = tfmeta.MAML(tfmeta.models.mlp((2,), 1, (8,), seed=0), 0.01)
     learner.compile("adam", loss="mse", metrics=["mae"])
     learner.fit(batches(0, 7), verbose=0)
+    # Rank 0 writes the timeline. So that it holds what the others ask for between its start and its
+    # stop, and nothing else, they wait for both.
     hvd.start_timeline(str(path))
+    distributed.broadcast(learner.variables)
     learner.fit(batches(1, 7, STEPS), verbose=0)
     hvd.stop_timeline()
-    # No rank goes on to what follows before rank 0, which writes the timeline, has stopped it.
     distributed.broadcast(learner.variables)
 
 
