@@ -106,7 +106,7 @@ class Runs:
     ) -> dict[str, dict[str, float]]:
         """Trains by so many updates, at a rate that rises and falls within them; then evaluates.
 
-        The rate rises over the first sixteenth of the updates and falls to zero along a cosine.
+        The rate rises over the first quarter of the updates and falls to zero along a cosine.
 
         Args:
             updates: of the rule, each by an unroll of a problem, or of some of every family; or of
@@ -124,7 +124,7 @@ class Runs:
             per cent.
         """
         training = self._training(recipe, problem_steps, cell)
-        rates = rate_over(rate, "cosine", updates, max(1, updates // 16))
+        rates = rate_over(rate, "cosine", updates, max(1, updates // 4))
         assert callable(rates)  # only a constant rate is a number
         training.begin(seed)
         for now in np.asarray(rates(np.arange(updates))):
