@@ -14,11 +14,9 @@ from tfmeta.scheduling.costs import Cost
 from tfmeta.scheduling.schedule import Load, Schedule, Slice, predicted
 
 # Ranks compare their times after so many meta-iterations of a schedule that is new, and every so
-# many later; they pack anew if the longest takes so much more than their mean, and another packing
-# promises to take so much less.
+# many later; they pack anew if another packing promises to take so much less.
 COMPARE_FIRST = 3
 _COMPARE_EVERY = 10
-_IMBALANCE = 0.1
 _GAIN = 0.05
 
 # Seconds, and the steps they were for, by family and number of problems.
@@ -28,8 +26,8 @@ Clock = dict[tuple[int, int], tuple[float, int]]
 class BalancedSchedule:
     """Clusters laid out over the ranks so that all take equal time, by the times measured so far.
 
-    Ranks tell each other their times now and then, and pack the clusters anew where these differ
-    too much. Every rank has an object of its own, and calls the same methods.
+    Ranks tell each other their times now and then, and pack the clusters anew where that promises
+    to save time. Every rank has an object of its own, and calls the same methods.
 
     Args:
         clusters: the cluster of each family, numbered from 0.
@@ -79,7 +77,7 @@ class BalancedSchedule:
             self._costs = [costs.fit(known) for known in self.times]
         self._speeds = np.ones(distributed.size())
         self._clock: Clock = {}
-        self._uneven = False  # at the last comparison
+        self._was_worth_it = False  # at the last comparison
         self.set_clusters(clusters)
 
     def set_clusters(self, clusters: Sequence[int]) -> None:
@@ -133,7 +131,7 @@ class BalancedSchedule:
         return self._pack(loads, distributed.size(), self._speeds.tolist())
 
     def _compare(self, step: int, steps: int) -> None:
-        """Tells the ranks each other's times, and packs anew if they differ."""
+        """Tells the ranks each other's times, and packs anew if that promises to save time."""
         clocks = distributed.gather_objects(self._clock)
         of_all: Clock = {}
         for clock in clocks:
@@ -152,9 +150,9 @@ class BalancedSchedule:
         # Ranks differ in speed too, if only by what else their cores do.
         self._speeds = np.array(predicted(self.slices, loads)) / measured
         better = self._packed(loads)
-        uneven = max(predicted(better, loads) / self._speeds) < (1 - _GAIN) * max(measured)
+        worth_it = max(predicted(better, loads) / self._speeds) < (1 - _GAIN) * max(measured)
         # A machine stumbles now and then: after the first time it has to be so twice.
-        packed_anew = uneven and (self._uneven or not self.comparisons) and not self.held
+        packed_anew = worth_it and (self._was_worth_it or not self.comparisons) and not self.held
         self.comparisons.append(
             {
                 "step": step,
@@ -165,7 +163,7 @@ class BalancedSchedule:
         )
         if packed_anew:
             self.slices = better
-        self._uneven = uneven
+        self._was_worth_it = worth_it
         self.loads = loads
         self._clock.clear()
         self._since = -1 if packed_anew else 0
