@@ -5,7 +5,7 @@ form that makes them. So the time of an update is measured in each form, with no
 and trainings are run in the form that is quickest on one core, whatever else runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..asking import Worker
@@ -58,7 +58,7 @@ class Fronts:
                 self.results.once(training, self._training, name, learner, budget, seed, best)
 
     def _best_rate(self, name: str, learner: Worker, budget: float, near: float) -> float:
-        """The rate of the best score of softmax regression, on seeds of its own.
+        """The rate of the best score, on seeds of its own.
 
         Args:
             name: Of `LEARNINGS`.
@@ -73,7 +73,7 @@ class Fronts:
                 tuning = f"tuning_{name}_{budget:g}_{rate:g}_{seed}"
                 self.results.once(tuning, self._training, name, learner, budget, seed, rate)
                 found.append(self.results.known[tuning])
-            return sum(mean_score(training, self.results.known["rivals"]) for training in found)
+            return sum(map(self._score, found))
 
         place = _RATES.index(near)
         return min(_RATES[max(0, place - 1) : place + 2], key=score)
@@ -89,5 +89,9 @@ class Fronts:
             updates_within(self.results.known, "quality", name, budget),
             rate,
             seed,
-            lambda training: mean_score(training, self.results.known["rivals"]),
+            self._score,
         )
+
+    def _score(self, training: Mapping[str, Any]) -> float:
+        """Of all families that a rule is trained on, lest it be good at some of them alone."""
+        return mean_score(training, self.results.known["rivals"], QUALITY)
