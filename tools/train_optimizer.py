@@ -57,7 +57,7 @@ _NAMES = (
 )
 
 # Settings of a rule that may be others than in the run that --start names.
-_FREE = ("name", "trainable", "dtype", "seed", "first_rates")
+_FREE = ("name", "trainable", "dtype", "seed", "first_rates", "first_width")
 
 
 def main() -> None:

@@ -324,6 +324,23 @@ def test_first_rates_are_random_between_1e_6_and_1e_2_with_a_part_for_each_tenso
     assert abs(np.mean(rates) - math.log(1e-4)) < 4 * half / math.sqrt(300)
 
 
+def test_kernels_of_more_inputs_than_first_width_start_at_lower_rates():
+    shapes = [(4, 16, 3), (8, 5), (64,), ()]
+
+    def log_rates(**settings):
+        rule = updates.HierarchicalRNN(**settings)
+        rule.build([])
+        weights = [tf.zeros(shape) for shape in shapes]
+        state = rule.initial_state(rule.parameters(), weights, tf.constant([3, 4]))
+        return np.split(state.log_rate.numpy()[:, 0], np.cumsum([192, 40, 64]))
+
+    kernel, *others = log_rates(first_width=8)
+    alike, *same = log_rates()
+    np.testing.assert_allclose(kernel, alike + math.log(8 / 64), rtol=1e-6)
+    for one, other in zip(others, same, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_rates_stay_within_their_limit_and_are_learned_there():
     rule = rule_by_hand("gru", {"shortcut_kernel": {(0, 0): 1.0}, "rate_bias": {0: 60.0}})
     with tf.GradientTape() as tape:
@@ -361,7 +378,14 @@ def test_gradients_of_all_sizes_give_finite_numbers_in_float32(cell):
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("cell", "rnn"), ("sizes", (10, 20)), ("sizes", (10, 0, 20)), ("sizes", (10, 20.0, 20))],
+    [
+        ("cell", "rnn"),
+        ("sizes", (10, 20)),
+        ("sizes", (10, 0, 20)),
+        ("sizes", (10, 20.0, 20)),
+        ("first_width", 0),
+        ("first_width", 8.0),
+    ],
 )
 def test_an_argument_out_of_range_is_named(argument, value):
     with pytest.raises(tfmeta.ArgumentError, match=f"^{argument}="):

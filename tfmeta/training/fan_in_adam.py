@@ -1,10 +1,9 @@
 """Adam whose kernels move by the number of their inputs."""
 
-import math
-
 import keras
 
 from tfmeta.checks import check_count
+from tfmeta.updates.arithmetic import fan_in_share
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -31,8 +30,7 @@ class FanInAdam(keras.optimizers.Adam):
         self.width = check_count("width", width)
 
     def update_step(self, gradient, variable, learning_rate):
-        inputs = math.prod(variable.shape[:-1])  # of each output; 1 of a vector and a scalar
-        share = min(1.0, self.width / inputs)
+        share = fan_in_share(variable.shape, self.width)
         super().update_step(gradient, variable, learning_rate * share)
 
     def get_config(self):

@@ -1,5 +1,6 @@
 """Arithmetic and checks that several update rules share."""
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -27,6 +28,19 @@ def at_step(step: tf.Tensor, logarithms: Sequence[tf.Tensor]) -> list[tf.Tensor]
     # A product, since the derivative of an indexed tensor would be a sparse one.
     now = tf.one_hot(tf.minimum(step, steps - 1), steps, dtype=logarithms[0].dtype)
     return [tf.exp(tf.tensordot(logs, now, 1)) for logs in logarithms]
+
+
+def fan_in_share(shape: Sequence[int], width: int) -> float:
+    """The share of a rate that suits a kernel of many inputs: width / inputs, at most 1.
+
+    What a unit puts out moves by the rate times the number of its inputs, as its weights move
+    together at first (Yang et al. 2021, Tensor Programs V, table 3).
+
+    Args:
+        shape: of the weight, whose inputs are counted as by Keras's initializers: 1 of a vector.
+        width: inputs up to which a kernel takes the whole rate.
+    """
+    return width / max(width, math.prod(shape[:-1]))
 
 
 def check_rate(argument: str, rate: float) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import random_numbers
-from tfmeta.checks import is_finite
+from tfmeta.checks import check_count, is_finite
 from tfmeta.errors import ArgumentError
 from tfmeta.updates import coordinates
+from tfmeta.updates.arithmetic import fan_in_share
 from tfmeta.updates.base import GradientRule
 from tfmeta.updates.cells import CELLS, CellState
 
@@ -73,6 +74,9 @@ class HierarchicalRNN(GradientRule):
         sizes: the units of the cell of a coordinate, of a tensor, and of the problem.
         first_rates: the least and the greatest of the rates at which problems start, drawn evenly
             in their logarithm. Published are 1e-6 and 1e-2, of which many have to grow first.
+        first_width: inputs up to which a kernel starts at the whole of such a rate, one of more at
+            first_width / inputs of it, as `FanInAdam` moves it. By default, as published, all start
+            alike.
         seed: of the first parameters.
 
     Raises:
@@ -84,6 +88,7 @@ class HierarchicalRNN(GradientRule):
         cell: str = "gru",
         sizes: Sequence[int] = (10, 20, 20),
         first_rates: Sequence[float] = (1e-6, 1e-2),
+        first_width: int | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -99,6 +104,9 @@ class HierarchicalRNN(GradientRule):
             )
         self.cell, self.sizes, self.seed = cell, tuple(sizes), seed
         self.first_rates = tuple(first_rates)
+        self.first_width = (
+            first_width if first_width is None else check_count("first_width", first_width)
+        )
 
     def build(self, shapes):
         coordinate, tensor, problem = self.sizes
@@ -164,6 +172,9 @@ class HierarchicalRNN(GradientRule):
         shared = random_numbers.uniform(
             random_numbers.fold_in(seed, 1), (len(weights), 1), low, high
         )
+        if self.first_width is not None:
+            shares = [fan_in_share(weight.shape, self.first_width) for weight in weights]
+            shared += tf.math.log(tf.constant(shares, shared.dtype))[:, None]
         zeros = tf.zeros([rows, 4], dtype)
         return HierarchicalState(
             coordinate=start("coordinate", rows),
@@ -244,6 +255,7 @@ class HierarchicalRNN(GradientRule):
             "cell": self.cell,
             "sizes": self.sizes,
             "first_rates": self.first_rates,
+            "first_width": self.first_width,
             "seed": self.seed,
         }
 

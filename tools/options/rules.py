@@ -4,12 +4,20 @@ from absl import flags
 
 from tfmeta.registry import Registry
 from tfmeta.tools.options.build import build, refuse_others
-from tfmeta.tools.program import define_positive, define_positives
+from tfmeta.tools.program import define_count, define_positive, define_positives
 
 FLAGS = flags.FLAGS
 SUBJECT = "The update rule"
 
-NAMES = ("update_rule", "cell", "first_rates", "lstm_inputs", "log_sign_p", "output_scale")
+NAMES = (
+    "update_rule",
+    "cell",
+    "first_rates",
+    "first_width",
+    "lstm_inputs",
+    "log_sign_p",
+    "output_scale",
+)
 # Of rules, where a flag has a longer name.
 _ARGUMENTS = {"lstm_inputs": "inputs", "log_sign_p": "p"}
 
@@ -29,6 +37,13 @@ def define(rules: Registry, default: str | None) -> None:
         "first_rates",
         [1e-6, 1e-2],
         "Least and greatest of the rates that the hierarchical RNN draws for a problem's start.",
+    )
+    define_count(
+        "first_width",
+        None,
+        1,
+        "Inputs up to which a kernel starts at the whole of such a rate, one of more at width / "
+        "inputs of it. Default: all start alike.",
     )
     flags.DEFINE_enum(
         "lstm_inputs", "log_sign", ["log_sign", "scaled"], "How the LSTM is shown a gradient."
