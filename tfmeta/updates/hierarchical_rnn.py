@@ -103,10 +103,9 @@ class HierarchicalRNN(GradientRule):
                 "first_rates", first_rates, "give two positive numbers, the smaller one first."
             )
         self.cell, self.sizes, self.seed = cell, tuple(sizes), seed
-        self.first_rates = tuple(first_rates)
-        self.first_width = (
-            first_width if first_width is None else check_count("first_width", first_width)
-        )
+        if first_width is not None:
+            check_count("first_width", first_width)
+        self.first_rates, self.first_width = tuple(first_rates), first_width
 
     def build(self, shapes):
         coordinate, tensor, problem = self.sizes

@@ -215,11 +215,11 @@ class Runs:
         return self._trainings[key]
 
     def _evaluated(
-        self, rule: Any, steps: int, names: Sequence[str], problems: int
+        self, rule: HierarchicalRNN, steps: int, names: Sequence[str], problems: int
     ) -> dict[str, dict[str, float]]:
         """How unseen problems of some families end: means of log10 of losses, and accuracies."""
         # The same rule for all forms, so that it is compiled once.
-        key = json.dumps([rule.get_config()["first_rates"], steps, names])
+        key = json.dumps([rule.first_rates, rule.first_width, steps, names])
         if key not in self._evaluations:
             own = type(rule).from_config(rule.get_config())
             own.build([])
