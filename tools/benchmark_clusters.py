@@ -59,9 +59,6 @@ program.define_count("trainings", 3, 2, "Trainings of each form, and to each bud
 program.define_positives(
     "budgets", [5.0, 15.0, 60.0, 240.0, 900.0], "Seconds of training of quality, of the baseline."
 )
-flags.DEFINE_enum(
-    "outer_optimizer", "fan_in_adam", ["fan_in_adam", "adam"], "The outer optimizer of quality."
-)
 program.define_positive("limit", 900.0, "Seconds of training of published, of the baseline.")
 flags.DEFINE_list("measures", ["task_step", "quality"], f"What to measure: {', '.join(_MEASURES)}.")
 
@@ -88,8 +85,6 @@ def main() -> None:
         f"what is measured is kept; go on with --output_dir={shlex.quote(FLAGS.output_dir)}"
     )
     results.settle("blocks", FLAGS.blocks)
-    if "quality" in FLAGS.measures:
-        results.settle("outer_optimizer", FLAGS.outer_optimizer)
     if "published" in FLAGS.measures:
         results.settle("limit", FLAGS.limit)
     started = time.monotonic()
@@ -98,7 +93,7 @@ def main() -> None:
         if "task_step" in FLAGS.measures:
             measure_task_steps(jobs, results, FLAGS.blocks)
         if "quality" in FLAGS.measures:
-            measure_paces(jobs, results, "quality", FLAGS.outer_optimizer, FLAGS.blocks)
+            measure_paces(jobs, results, "quality", "tuned", FLAGS.blocks)
         if "published" in FLAGS.measures:
             measure_paces(jobs, results, "published", "published", FLAGS.blocks)
         # The trainings of what follows are not timed, and run on both cores at once.
@@ -106,8 +101,7 @@ def main() -> None:
         if set(FLAGS.measures) - {"task_step"}:
             learners.append(_started(stack, core=1))
         if "quality" in FLAGS.measures:
-            optimizer = FLAGS.outer_optimizer
-            Fronts(learners, results, optimizer, FLAGS.trainings, budgets).measure()
+            Fronts(learners, results, FLAGS.trainings, budgets).measure()
         if "published" in FLAGS.measures:
             published.measure(learners, results, FLAGS.trainings, FLAGS.limit)
         if "clusterings" in FLAGS.measures:

@@ -196,9 +196,9 @@ def test_a_job_measures_and_trains(horovodrun, ranks):
             assert len(answer["busy"]) == len(answer["possible"]) == ranks
         of_all = {"problem_steps": 20, "problems_of_family": 2, "seed": 0, **request}
         of_all["evaluated"] = families[1:]
-        assert asked.call("pace", recipe="adam", problem_steps=20, **request)["seconds"] > 0
+        assert asked.call("pace", recipe="tuned", problem_steps=20, **request)["seconds"] > 0
         first, again = (
-            asked.call("train", updates=3, rate=0.01, recipe="adam", **of_all) for _ in range(2)
+            asked.call("train", updates=3, rate=0.01, recipe="tuned", **of_all) for _ in range(2)
         )
         assert first == again
         assert list(first["log10"]) == list(first["accuracy"]) == families[1:]
@@ -206,7 +206,7 @@ def test_a_job_measures_and_trains(horovodrun, ranks):
         updates, accuracies = zip(*learned["curve"], strict=True)
         assert updates == (0, 1, 2, 3, 5, 8)
         assert all(0 <= accuracy <= 100 for accuracy in accuracies)
-        of_each = {"problem_steps": 20, "seed": 0, "number": 2, "recipe": "adam", **request}
+        of_each = {"problem_steps": 20, "seed": 0, "number": 2, "recipe": "tuned", **request}
         for by in ("type", "gradient"):
             assert sorted(asked.call("clusters_by", by=by, **of_each)["clusters"]) == [0, 1]
 
@@ -217,7 +217,7 @@ def test_a_compiled_training_stands_for_the_baselines():
     families = ["bowl_5", "softmax_regression_10"]
     with Worker("jobs.clusters", core=0) as asked:
         asked.call("build")
-        of_both = {"problem_steps": 40, "seed": 0, "rate": 0.003, "recipe": "adam"}
+        of_both = {"problem_steps": 40, "seed": 0, "rate": 0.003, "recipe": "tuned"}
         of_both |= {"evaluated": families, "problems_of_family": 2}
         trained = [
             asked.call("train", updates=6, **of_both, **cell_of(form, families, 1))["log10"]

@@ -29,7 +29,6 @@ TYPES = {
     "fully_connected": ("fully_connected_8_8_5", "fully_connected_9_8", "fully_connected_7_8_5"),
 }
 FAMILIES = tuple(name for names in TYPES.values() for name in names)
-_RECIPE = "fan_in_adam"  # of the job
 _PROBLEMS = 4  # of each family, in a meta-iteration
 _UNROLLS = PROBLEM_STEPS // UNROLL  # of a problem
 _META_ITERATIONS = 45
@@ -120,7 +119,7 @@ class Clusterings:
             )
             for name, course in COURSES.items()
         }
-        return paces(cells, _RECIPE, blocks)
+        return paces(cells, "tuned", blocks)
 
     def _train(self, asked: Iterable[tuple[str, str, int, float, int]]) -> None:
         """Trainings by name, each of a course, a seed, a rate and a number of updates."""
@@ -137,7 +136,6 @@ class Clusterings:
         return trained(
             learner,
             _cell(name, self._clusters(learner, name, seed)),
-            _RECIPE,
             count,
             rate,
             seed,
@@ -159,7 +157,7 @@ class Clusterings:
                 "clusters_by",
                 by=by,
                 number=len(TYPES),
-                recipe=_RECIPE,
+                recipe="tuned",
                 problem_steps=PROBLEM_STEPS,
                 seed=seed,
                 **_cell(QUICKEST, each),

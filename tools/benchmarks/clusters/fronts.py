@@ -16,7 +16,7 @@ from .results import mean_score
 from .trainings import TUNING_SEEDS, at_once, rivals, trained
 
 _RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-_FIRST_RATES = {"adam": 3e-3, "fan_in_adam": 1e-2}
+_FIRST_RATE = 1e-2  # whose neighbors are tried, for the shortest trainings
 
 
 class Fronts:
@@ -25,7 +25,6 @@ class Fronts:
     Args:
         learners: Workers of `jobs.clusters`, each on a core of its own.
         results: What is known, the time of an update among it, and where to keep more.
-        optimizer: The recipe of the jobs, by the name of its outer optimizer.
         seeds: How many trainings to make of each form and budget.
         budgets: Seconds of training of the baseline.
     """
@@ -34,12 +33,11 @@ class Fronts:
         self,
         learners: Sequence[Worker],
         results: Results,
-        optimizer: str,
         seeds: int,
         budgets: Sequence[float],
     ):
         self.learners, self.results, self.seeds = learners, results, seeds
-        self.optimizer, self.budgets = optimizer, budgets
+        self.budgets = budgets
 
     def measure(self) -> None:
         """Measures what is not known yet, the shortest budgets first."""
@@ -48,7 +46,7 @@ class Fronts:
 
     def _front(self, name: str, learner: Worker) -> None:
         """Tunes and trains by one of `LEARNINGS`."""
-        best = _FIRST_RATES[self.optimizer]
+        best = _FIRST_RATE
         for budget in self.budgets:
             rate = f"rate_{name}_{budget:g}"
             self.results.once(rate, self._best_rate, name, learner, budget, best)
@@ -85,7 +83,6 @@ class Fronts:
         return trained(
             learner,
             cell(learning.run, QUALITY, learning.problems),
-            self.optimizer,
             updates_within(self.results.known, "quality", name, budget),
             rate,
             seed,

@@ -25,7 +25,6 @@ def rivals(learner: Worker, families: Sequence[str]) -> dict[str, float]:
 def trained(
     learner: Worker,
     cell: Mapping[str, Any],
-    recipe: str,
     updates: int,
     rate: float,
     seed: int,
@@ -36,7 +35,6 @@ def trained(
     Args:
         learner: A worker of `jobs.clusters`.
         cell: What it is to build; the rule is evaluated on the families that it is trained on.
-        recipe: Of the job.
         updates: Of the rule.
         rate: The highest of the outer optimizer.
         seed: Of the rule and of the problems.
@@ -45,7 +43,7 @@ def trained(
     training = learner.call(
         "train",
         updates=updates,
-        recipe=recipe,
+        recipe="tuned",
         problem_steps=PROBLEM_STEPS,
         evaluated=cell["families"],
         problems_of_family=EVALUATED,
