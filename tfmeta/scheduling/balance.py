@@ -71,13 +71,14 @@ class BalancedSchedule:
         self.busy = 0.0
         self.held = False
         self.times = [dict(known) for known in times or [{}] * len(clusters)]
-        # Until there are times, every problem is taken to cost the same, on every rank.
+        # Of a step. Until there are times, all problems are taken to cost the same, on every rank.
         self._costs = [Cost(0.0, 1.0)] * len(clusters)
         if all(self.times):
             self._costs = [costs.fit(known) for known in self.times]
         self._speeds = np.ones(distributed.size())
         self._clock: Clock = {}
         self._was_worth_it = False  # at the last comparison
+        self._steps = 0  # of a problem, while the clock ran
         self.set_clusters(clusters)
 
     def set_clusters(self, clusters: Sequence[int]) -> None:
@@ -121,16 +122,29 @@ class BalancedSchedule:
             steps: of each of its problems.
         """
         self._since += 1
+        self._steps += steps
         if self._since == 0:
-            self._clock.clear()
+            self._clear()
         settled = self.comparisons and not self.comparisons[-1]["packed_anew"]
         if self._since == (_COMPARE_EVERY if settled else COMPARE_FIRST):
-            self._compare(step, steps)
+            self._compare(step)
 
     def _packed(self, loads: Sequence[Load]) -> Schedule:
         return self._pack(loads, distributed.size(), self._speeds.tolist())
 
-    def _compare(self, step: int, steps: int) -> None:
+    def _loads(self) -> list[Load]:
+        """Of each family, in a meta-iteration as long as those on the clock."""
+        steps = self._steps / self._since
+        return [
+            load._replace(seconds=steps * cost.seconds, start=steps * cost.start)
+            for load, cost in zip(self.loads, self._costs, strict=True)
+        ]
+
+    def _clear(self) -> None:
+        self._clock.clear()
+        self._steps = 0
+
+    def _compare(self, step: int) -> None:
         """Tells the ranks each other's times, and packs anew if that promises to save time."""
         clocks = distributed.gather_objects(self._clock)
         of_all: Clock = {}
@@ -139,14 +153,9 @@ class BalancedSchedule:
         for (family, tasks), (seconds, done) in of_all.items():
             self.times[family][tasks] = seconds / done
         measured = np.array([sum(s for s, _ in clock.values()) for clock in clocks]) / self._since
-        self._costs = [
-            Cost(*(steps * seconds for seconds in costs.fit(times))) for times in self.times
-        ]
-        loads = [
-            load._replace(seconds=cost.seconds, start=cost.start)
-            for load, cost in zip(self.loads, self._costs, strict=True)
-        ]
-        before = predicted(self.slices, self.loads)
+        before = predicted(self.slices, self._loads())
+        self._costs = [costs.fit(times) for times in self.times]
+        loads = self._loads()
         # Ranks differ in speed too, if only by what else their cores do.
         self._speeds = np.array(predicted(self.slices, loads)) / measured
         better = self._packed(loads)
@@ -165,7 +174,7 @@ class BalancedSchedule:
             self.slices = better
         self._was_worth_it = worth_it
         self.loads = loads
-        self._clock.clear()
+        self._clear()
         self._since = -1 if packed_anew else 0
 
 
