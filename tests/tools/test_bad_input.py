@@ -188,6 +188,22 @@ def test_a_run_of_a_later_version(forked, tmp_path):
     assert "another program, without --seed" in result.stderr
 
 
+def test_resume_of_a_run_whose_best_checkpoint_is_lost(forked, small, tmp_path):
+    """Before any work: its validation may stay the best."""
+    assert forked(TRAIN, *small, f"--output_dir={tmp_path}").returncode == 0
+    best = tmp_path / "checkpoints" / "best.keras"
+    more = [f"--output_dir={tmp_path}", "--resume", "--steps=5"]
+    for damage, said in ((best.unlink, "not there"), (lambda: best.write_bytes(b"PK"), "damaged")):
+        damage()
+        result = forked(TRAIN, *more)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"--output_dir={best}: ")
+        assert said in result.stderr and "metrics.jsonl" in result.stderr
+        assert not (tmp_path / "checkpoints" / "step_00000005.keras").exists()
+    (tmp_path / "metrics.jsonl").unlink()
+    assert forked(TRAIN, *more).returncode == 0
+
+
 @pytest.mark.slow
 def test_checkpoints_of_another_shape(run, small, tmp_path):
     folder, other = tmp_path / "run", tmp_path / "other"

@@ -44,6 +44,7 @@ def test_a_run_leaves_results_checkpoints_and_flags(run, whole, flags, assert_do
     assert json.loads((folder / "results.json").read_text()) == results
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
     assert [row["step"] for row in rows] == [*range(20, 201, 20)]
+    assert results["seconds"] == rows[-1]["seconds"]
     # The best is kept, and is what is reported.
     best = min(row["validation"]["log_ratio"] for row in rows)
     assert results["log_ratio"] == pytest.approx(best, rel=1e-6)
@@ -72,7 +73,10 @@ def test_killed_and_resumed_equals_uninterrupted(run, whole, flags, weights_of, 
     process.wait()
     assert not (folder / LAST).exists()
 
-    results_of(run(TRAIN, f"--output_dir={folder}", "--resume"))
+    results = results_of(run(TRAIN, f"--output_dir={folder}", "--resume"))
+    # Those of the process that was killed are among them.
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert results["seconds"] == last["seconds"]
     for ours, theirs in zip(weights_of(folder / LAST), weights_of(whole[0] / LAST), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

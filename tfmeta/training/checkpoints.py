@@ -45,6 +45,21 @@ class Checkpoints:
         """Saves the learner as the best one so far."""
         self._write(learner, self.best)
 
+    def check_best(self) -> None:
+        """Makes sure that the best one so far can be gone on with.
+
+        Raises:
+            ArgumentError: it is missing or damaged.
+        """
+        damage = damage_of(self.best) if self.best.exists() else "it is not there"
+        if damage is not None:
+            raise ArgumentError(
+                "output_dir",
+                self.best,
+                f"the best checkpoint is missing or damaged ({damage}); restore it, or remove "
+                "metrics.jsonl to have the best of what follows.",
+            )
+
     def any(self) -> bool:
         """Whether there is one to go on from."""
         return bool(self._newest_first())

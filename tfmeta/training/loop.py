@@ -25,9 +25,9 @@ class Training(NamedTuple):
     Attributes:
         rows: one for each validation, as in `metrics.jsonl`: `step`, how many there have been,
             `seconds` that they took, without validation, and what `advance` and `validate` gave.
-        seconds: its duration, validation included.
-        tasks_per_second: of the training steps alone, without the first, which traces the graph;
-            None where there was no other.
+        seconds: that its steps took, those before it was resumed included, without validation.
+        tasks_per_second: of the steps since it was started or resumed, without the first, which
+            traces the graph; None where there was no other.
     """
 
     rows: list[dict[str, Any]]
@@ -101,9 +101,8 @@ def train(
         StoppedError: a rank was asked to end; there is a checkpoint of the steps so far.
         NonFiniteError: the meta-loss, or a weight at a checkpoint, is not finite; checkpoints stay
             as they were.
-        ArgumentError: there is nothing to go on with.
+        ArgumentError: there is nothing to go on with, or what there is is damaged.
     """
-    started = time.monotonic()
     saved = checkpoints.Checkpoints(folder.checkpoints)
     learner = trainer.learner
     rows, part = _resume(trainer, folder, saved) if resume else ([], Part(0, 0, 0.0, {}))
@@ -141,7 +140,7 @@ def train(
             raise StoppedError(part.step)
         stopping.release()
     progress.close()
-    return Training(rows, time.monotonic() - started, progress.tasks_per_second())
+    return Training(rows, part.seconds, progress.tasks_per_second())
 
 
 class Part(NamedTuple):
@@ -205,6 +204,8 @@ def _resume(trainer, folder, saved):
         checkpoints.restore(trainer.learner, path)
         rows, part = _history(folder, step)
         _check_merits(rows, trainer, folder)
+        if rows:
+            saved.check_best()
         return rows, part
 
     found = distributed.on_main(restored)
