@@ -19,6 +19,18 @@ def check_count(argument: str, value: Any, least: int = 1) -> int:
     return value
 
 
+def check_seed(value: Any, below: int = 2**63) -> int:
+    """A whole number of at least 0 that the integers of a seed can hold.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if type(value) is not int or not 0 <= value < below:
+        exponent = below.bit_length() - 1
+        raise ArgumentError("seed", value, f"give a whole number from 0 to 2**{exponent} - 1.")
+    return value
+
+
 def check_positive(argument: str, value: Any) -> float:
     """A positive finite number.
 
@@ -52,6 +64,6 @@ def check_choice(argument: str, value: Any, choices: Collection[str]) -> Any:
     Raises:
         ArgumentError: it is none of them.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ArgumentError(argument, value, f"give one of {', '.join(choices)}.")
     return value

@@ -15,6 +15,11 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _HALF = 0xFFFFFFFF
 
 
+def of_keras(seed: int) -> int:
+    """A seed of Keras's, which are less than 2**63, from one of any size."""
+    return seed % 2**63
+
+
 def fold_in(seeds: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
     """Derives new seeds.
 

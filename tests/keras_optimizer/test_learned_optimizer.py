@@ -365,6 +365,7 @@ def test_what_is_no_trained_rule_is_refused(tmp_path):
         ({"rule": "runs/lstm"}, "rule"),
         ({"rule": updates.Adam(0.1), "seed": -1}, "seed"),
         ({"rule": updates.Adam(0.1), "seed": 0.5}, "seed"),
+        ({"rule": updates.Adam(0.1), "seed": 2**63}, "seed"),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments, argument):

@@ -69,6 +69,7 @@ def test_random_lengths_depend_on_seed_and_number_alone(make):
         {"least_steps": -1},
         {"more_unrolls": -1.0},
         {"more_steps": float("inf")},
+        {"seed": -1},
     ],
 )
 def test_random_unrolls_out_of_range_are_refused(arguments):

@@ -380,11 +380,18 @@ def test_gradients_of_all_sizes_give_finite_numbers_in_float32(cell):
     ("argument", "value"),
     [
         ("cell", "rnn"),
+        ("cell", ["gru"]),
+        ("sizes", 5),
         ("sizes", (10, 20)),
         ("sizes", (10, 0, 20)),
         ("sizes", (10, 20.0, 20)),
+        ("first_rates", 5),
+        ("first_rates", None),
+        ("first_rates", (1e-3,)),
         ("first_width", 0),
         ("first_width", 8.0),
+        ("seed", -1),
+        ("seed", 2**63),
     ],
 )
 def test_an_argument_out_of_range_is_named(argument, value):

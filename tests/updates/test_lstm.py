@@ -113,6 +113,7 @@ def test_two_coordinates_by_hand():
         ("p", 0.0),
         ("input_scale", float("inf")),
         ("output_scale", float("nan")),
+        ("seed", -1),
     ],
 )
 def test_an_argument_out_of_range_is_named(argument, value):

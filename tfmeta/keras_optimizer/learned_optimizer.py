@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import random_numbers
+from tfmeta.checks import check_seed
 from tfmeta.environment import memory
 from tfmeta.errors import ArgumentError
 from tfmeta.keras_optimizer.divergence import Guard
@@ -41,7 +42,8 @@ class LearnedOptimizer(OptimizerOnRanks):
             been.
         learning_rate: multiplies the rule's steps. A learned rule sets its own rates, so that 1
             is the rule as it was trained.
-        seed: of what the rule draws when it starts, a whole number of at least 0.
+        seed: of what the rule draws when it starts, a whole number from 0 to
+            2**63 - 1.
         kwargs: what every Keras optimizer takes. Gradients are clipped and accumulated before the
             rule sees them; `weight_decay` shrinks the weights by `weight_decay * learning_rate`.
 
@@ -64,10 +66,8 @@ class LearnedOptimizer(OptimizerOnRanks):
                 "give an update rule that moves weights along their gradient; "
                 "tfmeta.load_optimizer reads a trained one.",
             )
-        if type(seed) is not int or seed < 0:
-            raise ArgumentError("seed", seed, "give a whole number of at least 0.")
         self.rule = rule
-        self.seed = seed
+        self.seed = check_seed(seed)
         self._tables: frozenset = frozenset()
 
     def build(self, variables):

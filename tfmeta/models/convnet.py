@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tfmeta.layers import BatchNormalization, Conv2D
+from tfmeta.random_numbers import of_keras
 
 
 def conv4(
@@ -58,4 +59,4 @@ def conv4(
 
 
 def _glorot(seed, layer):
-    return keras.initializers.GlorotUniform(None if seed is None else 5 * seed + layer)
+    return keras.initializers.GlorotUniform(None if seed is None else of_keras(5 * seed + layer))

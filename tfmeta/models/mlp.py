@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from tfmeta.random_numbers import of_keras
+
 
 def mlp(
     input_shape: Sequence[int],
@@ -30,7 +32,7 @@ def mlp(
             width,
             activation=None if last else "relu",
             kernel_initializer=keras.initializers.GlorotUniform(
-                None if seed is None else (len(hidden) + 1) * seed + number
+                None if seed is None else of_keras((len(hidden) + 1) * seed + number)
             ),
             name="output" if last else f"dense{number + 1}",
         )(x)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfmeta.checks import check_at_least_zero, check_count
+from tfmeta.checks import check_at_least_zero, check_count, check_seed
 from tfmeta.errors import ArgumentError
 
 
@@ -61,12 +61,12 @@ class RandomHorizons(FixedUnrolls):
         seed: of the draws; that of a meta-iteration depends on this and on its number alone.
 
     Raises:
-        ArgumentError: as `FixedUnrolls`.
+        ArgumentError: as `FixedUnrolls`; or `seed` is not a whole number from 0 to 2**63 - 1.
     """
 
     def __init__(self, problem_steps: int, unroll: int, seed: int = 0):
         super().__init__(problem_steps, unroll)
-        self.seed = seed
+        self.seed = check_seed(seed)
 
     def __call__(self, step: int) -> Lengths:
         draw = np.random.default_rng([self.seed, step]).uniform(0.0, math.log(self.count + 1))
@@ -88,8 +88,8 @@ class RandomUnrolls:
         seed: of the draws; a meta-iteration's depend on this and on its number alone.
 
     Raises:
-        ArgumentError: a count is not a whole number of at least 1, or a mean is not a finite
-            number of at least 0.
+        ArgumentError: a count is not a whole number of at least 1, a mean is not a finite number of
+            at least 0, or `seed` not a whole number from 0 to 2**63 - 1.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class RandomUnrolls:
             check_at_least_zero(name, mean)
         self.least_unrolls, self.more_unrolls = least_unrolls, more_unrolls
         self.least_steps, self.more_steps = least_steps, more_steps
-        self.seed = seed
+        self.seed = check_seed(seed)
 
     def __call__(self, step: int) -> Lengths:
         """The unrolls of meta-iteration number `step`."""

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmeta import random_numbers
-from tfmeta.checks import check_count
+from tfmeta.checks import check_count, check_seed
 from tfmeta.distributed import share
 from tfmeta.errors import ArgumentError
 
@@ -29,9 +29,7 @@ class AddressedSource(abc.ABC):
     """
 
     def __init__(self, seed: int = 0):
-        if type(seed) is not int or not 0 <= seed < 2**63:
-            raise ArgumentError("seed", seed, "give a whole number from 0 to 2**63 - 1.")
-        self.seed = seed
+        self.seed = check_seed(seed)
 
     @abc.abstractmethod
     def tasks(self, seeds: tf.Tensor) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import random_numbers
-from tfmeta.checks import check_count, is_finite
+from tfmeta.checks import check_choice, check_count, check_seed, is_finite
 from tfmeta.errors import ArgumentError
 from tfmeta.updates import coordinates
 from tfmeta.updates.arithmetic import fan_in_share
@@ -93,16 +93,15 @@ class HierarchicalRNN(GradientRule):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if cell not in CELLS:
-            raise ArgumentError("cell", cell, f"choose {' or '.join(CELLS)}.")
-        if len(sizes) != 3 or any(type(size) is not int or size < 1 for size in sizes):
+        check_choice("cell", cell, CELLS)
+        if not _has(3, sizes) or any(type(size) is not int or size < 1 for size in sizes):
             raise ArgumentError("sizes", sizes, "give three whole numbers of at least 1.")
-        in_range = len(first_rates) == 2 and all(map(is_finite, first_rates))
+        in_range = _has(2, first_rates) and all(map(is_finite, first_rates))
         if not in_range or not 0 < first_rates[0] <= first_rates[1]:
             raise ArgumentError(
                 "first_rates", first_rates, "give two positive numbers, the smaller one first."
             )
-        self.cell, self.sizes, self.seed = cell, tuple(sizes), seed
+        self.cell, self.sizes, self.seed = cell, tuple(sizes), check_seed(seed)
         if first_width is not None:
             check_count("first_width", first_width)
         self.first_rates, self.first_width = tuple(first_rates), first_width
@@ -257,6 +256,10 @@ class HierarchicalRNN(GradientRule):
             "first_width": self.first_width,
             "seed": self.seed,
         }
+
+
+def _has(count, values):
+    return isinstance(values, Sequence) and len(values) == count
 
 
 def _inputs(scaled, squares, log_rate):

@@ -5,8 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfmeta.checks import check_count, check_positive
-from tfmeta.errors import ArgumentError
+from tfmeta.checks import check_choice, check_count, check_positive, check_seed
+from tfmeta.random_numbers import of_keras
 from tfmeta.updates import coordinates
 from tfmeta.updates.base import GradientRule
 from tfmeta.updates.cells import lstm_cell
@@ -59,10 +59,10 @@ class CoordinatewiseLSTM(GradientRule):
             ("output_scale", output_scale),
         ):
             check_positive(argument, number)
-        if inputs not in ("log_sign", "scaled"):
-            raise ArgumentError("inputs", inputs, "give log_sign or scaled.")
+        check_choice("inputs", inputs, ("log_sign", "scaled"))
         self.units, self.layers, self.inputs, self.p = units, layers, inputs, p
-        self.input_scale, self.output_scale, self.seed = input_scale, output_scale, seed
+        self.input_scale, self.output_scale = input_scale, output_scale
+        self.seed = check_seed(seed)
 
     def build(self, shapes):
         size = 2 if self.inputs == "log_sign" else 1
@@ -70,7 +70,7 @@ class CoordinatewiseLSTM(GradientRule):
             self.add_weight(
                 name=f"kernel_{layer}",
                 shape=(size + self.units, 4 * self.units),
-                initializer=keras.initializers.GlorotUniform(seed=self.seed + layer),
+                initializer=keras.initializers.GlorotUniform(of_keras(self.seed + layer)),
             )
             self.add_weight(name=f"bias_{layer}", shape=(4 * self.units,), initializer="zeros")
             size = self.units
@@ -78,7 +78,9 @@ class CoordinatewiseLSTM(GradientRule):
         self.add_weight(
             name="output_kernel",
             shape=(self.units, 1),
-            initializer=keras.initializers.RandomNormal(stddev=0.01, seed=self.seed + self.layers),
+            initializer=keras.initializers.RandomNormal(
+                stddev=0.01, seed=of_keras(self.seed + self.layers)
+            ),
         )
         self.add_weight(name="output_bias", shape=(1,), initializer="zeros")
         super().build(shapes)
