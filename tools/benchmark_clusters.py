@@ -70,6 +70,11 @@ def main() -> None:
         raise ArgumentError(
             "measures", FLAGS.measures, "two ranks need two cores, and there is one; run with two."
         )
+    for name, measure in (("budgets", "quality"), ("limit", "published")):
+        if measure not in FLAGS.measures and FLAGS[name].value != FLAGS[name].default:
+            raise ArgumentError(
+                name, FLAGS[name].value, f"--measures lacks {measure}; add it, or leave this out."
+            )
     budgets = sorted(set(FLAGS.budgets))
     folder = Path(FLAGS.output_dir)
     try:

@@ -105,12 +105,24 @@ def _models() -> list[str]:
 def _images(names):
     if FLAGS.images is None:
         return None
+    if not any(name.startswith("image") for name in names):
+        raise ArgumentError(
+            "images", FLAGS.images, "no model of --models is on images; leave it out."
+        )
     from tfmeta.data.npz import load_npz
+    from tfmeta.evaluation.keras_models import CLASSES, HELD_OUT
 
     try:
         images = load_npz(FLAGS.images)
     except ArgumentError as error:
         raise ArgumentError("images", FLAGS.images, error.problem) from error
+    count = int(images.counts[:CLASSES].sum())
+    if count < HELD_OUT:
+        raise ArgumentError(
+            "images",
+            FLAGS.images,
+            f"it has {count} images, and one in {HELD_OUT} is held out; give at least {HELD_OUT}.",
+        )
     height, width, _ = images.image_shape
     if "image_convolutional" in names and min(height, width) < _LEAST:
         raise ArgumentError(

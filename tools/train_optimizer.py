@@ -61,8 +61,9 @@ _FREE = ("name", "trainable", "dtype", "seed", "first_rates", "first_width")
 
 
 def main() -> None:
-    folder = outer_loop.folder(_NAMES, {"validation_problems"}, length="steps")
+    folder = outer_loop.folder(_NAMES, {"validation_problems", "start"}, length="steps")
     runs.check_ranks("meta_batch", "validation_problems")
+    problems.check("problem", "validation_problem")
     unrolls.check()
     rules.check(OPTIMIZERS)
     from tfmeta import distributed

@@ -10,9 +10,10 @@ from tfmeta.evaluation.tuned_numbers import TunedNumbers
 from tfmeta.evaluation.tuning import Found
 
 FOUND = {
-    **{name: Found({"learning_rate": 0.1}, -2.5, []) for name in HAND_DESIGNED},
-    "momentum": Found({}, math.inf, ["rate"]),
+    name: Found(dict.fromkeys(optimizer.ranges, 0.1), -2.5, [])
+    for name, optimizer in HAND_DESIGNED.items()
 }
+FOUND["momentum"] = Found({"learning_rate": 1e-5, "momentum": 0.9}, math.inf, ["learning_rate"])
 SETTINGS = {"family": "bowl_5", "trials": 100}
 
 
@@ -25,7 +26,7 @@ def test_what_was_found_is_not_sought_again(tmp_path):
     assert TunedNumbers(path).get(SETTINGS, lambda: FOUND) == FOUND
     again = TunedNumbers(path)
     assert again.get(dict(reversed(SETTINGS.items())), no_search) == FOUND
-    others = {**FOUND, "momentum": FOUND["adam"]}
+    others = {**FOUND, "adam": FOUND["adam_cosine"]._replace(score=-3.0)}
     assert again.get({**SETTINGS, "trials": 8}, lambda: others) == others
     both = TunedNumbers(path)
     assert both.get(SETTINGS, no_search) == FOUND
@@ -41,11 +42,25 @@ def test_a_damaged_file_is_refused(tmp_path, text):
         TunedNumbers(path)
 
 
-def test_other_optimizers_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"sgd": FOUND["adam"]},
+        {**FOUND, "adam": FOUND["momentum"]},
+        {**FOUND, "momentum": Found({}, math.inf, [])},
+        {**FOUND, "momentum": Found({"learning_rate": "fast", "momentum": 0.9}, -2.5, [])},
+    ],
+)
+def test_other_optimizers_are_refused(tmp_path, others):
     path = tmp_path / "rivals.json"
-    TunedNumbers(path).get(SETTINGS, lambda: {"sgd": FOUND["adam"]})
+    TunedNumbers(path).get(SETTINGS, lambda: others)
     with pytest.raises(ArgumentError, match=r"rivals=.*other optimizers"):
         TunedNumbers(path)
+
+
+def test_a_folder_is_not_told_to_be_removed(tmp_path):
+    with pytest.raises(ArgumentError, match=r"rivals=.*give a file"):
+        TunedNumbers(tmp_path)
 
 
 def test_two_comparisons_share_a_file(tmp_path):

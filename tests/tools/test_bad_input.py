@@ -150,6 +150,15 @@ def test_resume_of_a_run_whose_flags_are_damaged(forked, tmp_path):
     assert "ways" in result.stderr and "flags.txt" in result.stderr
 
 
+def test_resume_of_a_run_whose_flags_are_out_of_range(forked, small, tmp_path):
+    assert forked(TRAIN, *small, f"--output_dir={tmp_path}").returncode == 0
+    flags = tmp_path / "flags.txt"
+    flags.write_text(flags.read_text().replace("--inner_steps=", "--inner_steps=-"))
+    result = forked(TRAIN, f"--output_dir={tmp_path}", "--resume")
+    assert_refused(result, "--output_dir", tmp_path)
+    assert "inner_steps" in result.stderr and "flags.txt" in result.stderr
+
+
 def test_resume_without_a_run(forked, small, tmp_path):
     folder = tmp_path / "run"
     result = forked(TRAIN, *small, "--resume", f"--output_dir={folder}")

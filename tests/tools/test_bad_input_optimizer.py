@@ -80,6 +80,16 @@ def test_first_rates(forked, tmp_path, rates, said):
         (["--unroll_lengths=random", "--unroll=10"], "--unroll=.*--unroll_lengths=random has no"),
         (["--within_cluster=update"], "--within_cluster=update: there are no clusters"),
         (["--refresh_clusters=2"], "--refresh_clusters=2: there are no clusters"),
+        (
+            ["--clustering=gradient", "--steps=4", "--refresh_clusters=4"],
+            "--refresh_clusters=4: clusters would never be formed anew in 4 steps",
+        ),
+        (["--estimator=noise_reuse", "--first_order"], "--first_order=true: .*noise_reuse"),
+        (
+            ["--dataset=npz:none.npz"],
+            "--dataset=npz:none.npz: no problem of --problem or .* is on images",
+        ),
+        (["--min_images=5"], "--min_images=5: no problem of --problem or .* is on images"),
     ],
 )
 def test_flags_without_effect(forked, tmp_path, flags, sentence):

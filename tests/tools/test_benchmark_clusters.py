@@ -170,6 +170,8 @@ def test_a_second_start_with_other_settings_is_refused(tmp_path):
         (["--budgets=5,long"], ["--budgets=5,long", "positive numbers"]),
         (["--budgets=0"], ["--budgets=0", "positive"]),
         (["--blocks=0"], ["--blocks=0", "at least 1"]),
+        (["--measures=task_step", "--budgets=5"], ["--budgets=", "quality"]),
+        (["--measures=quality", "--limit=5"], ["--limit=5.0", "published"]),
         (["--output_dir=/dev/null/runs"], ["--output_dir=/dev/null/runs", "another folder"]),
     ],
 )

@@ -63,6 +63,10 @@ def test_mixed_images(forked, characters, tmp_path):
         (["--clustering=gradient", "--num_clusters=0"], "--num_clusters=0"),
         (["--clustering=gradient", "--num_clusters=501"], "--num_clusters=501: there are 500"),
         (["--clustering=gradient", "--pretrain_steps=9000"], "--pretrain_steps=9000: clusters"),
+        (
+            ["--clustering=gradient", "--steps=10", "--refresh_clusters=10"],
+            "--refresh_clusters=10: clusters would never be formed anew in 10 steps",
+        ),
         (["--clustering=label"], "--clustering=label: the tasks of sinusoid carry no label"),
         (
             ["--clustering=gradient", "--routing=fit", "--cluster_start=shared"],

@@ -47,10 +47,16 @@ def test_table_and_results(forked, small_problems, characters, tmp_path):
         (["--optimizers=a", "--seeds=1"], ["--seeds=1"]),
         (["--optimizers=lstm", f"--seed={2**32 - 1}"], [f"--seed={2**32 - 1}", "lower it"]),
         (["--optimizers=lstm", "--images=small.npz"], ["--images=small.npz", "6 x 6", "7 x 7"]),
+        (
+            ["--optimizers=lstm", "--models=digits", "--images=small.npz"],
+            ["--images=small.npz", "no model of --models"],
+        ),
+        (["--optimizers=lstm", "--images=few.npz"], ["--images=few.npz", "4 images", "5"]),
         (["--optimizers=adam"], ["--optimizers=adam", "./adam"]),
         (["--optimizers=lstm,tuned_lstm"], ["--optimizers=tuned_lstm", "./tuned_lstm"]),
     ],
 )
 def test_bad_input(forked, tmp_path, flags, parts):
     np.savez(tmp_path / "small.npz", images=np.zeros([10, 5, 6, 6], np.uint8))
+    np.savez(tmp_path / "few.npz", images=np.zeros([2, 2, 10, 10], np.uint8))
     assert_refused(forked(COMPARE, *flags, cwd=tmp_path), *parts)

@@ -110,7 +110,8 @@ def test_a_resumed_run_keeps_the_outer_rates_of_its_first_clusters(
     last = folder / "checkpoints" / "step_00000004.keras"
     expected = weights_of(last)
     last.unlink()
-    results_of(forked(TRAIN, f"--output_dir={folder}", "--resume"))
+    moved = shutil.copytree(whole[0], tmp_path / "elsewhere")
+    results_of(forked(TRAIN, f"--output_dir={folder}", "--resume", f"--start={moved}"))
     for ours, theirs in zip(weights_of(last), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -144,3 +144,10 @@ def test_gradients_of_any_estimator_make_clusters():
     direction = by_gradient(Bowls(5.0), learner, seed=0)
     exact = by_gradient(Bowls(5.0), OptimizerLearner(rule), seed=0)
     assert direction @ exact > 0.9
+
+
+def test_a_gradient_that_is_not_finite_has_no_direction():
+    """It moves no rule either."""
+    rule = MetaSGD(1e30)
+    rule.build([(2,)])
+    np.testing.assert_array_equal(by_gradient(Bowls(5.0), OptimizerLearner(rule), seed=0), 0.0)

@@ -13,6 +13,7 @@ from tfmeta.data.image_classes import ImageClasses
 from tfmeta.errors import DivergedError
 
 CLASSES = 10  # of images
+HELD_OUT = 5  # one of so many examples is
 WINDOW = 64  # characters that the transformer sees
 _WIDTH = 32  # of the transformer
 
@@ -98,9 +99,9 @@ class KerasTask:
 
 
 def _divided(x: np.ndarray, y: np.ndarray, seed: int) -> Data:
-    """One in five examples, drawn at random, is held out."""
+    """One in `HELD_OUT` examples, drawn at random, is held out."""
     order = np.random.default_rng(seed).permutation(len(x))
-    held_out, training = np.split(order, [len(x) // 5])
+    held_out, training = np.split(order, [len(x) // HELD_OUT])
     return Data(x[training], y[training], x[held_out], y[held_out])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmeta import distributed
+from tfmeta.checks import is_finite
 from tfmeta.errors import ArgumentError
 from tfmeta.evaluation.hand_designed import HAND_DESIGNED
 from tfmeta.evaluation.tuning import Found
@@ -60,6 +61,8 @@ class TunedNumbers:
             ) from error
 
     def _read(self) -> dict[str, dict[str, Found]]:
+        if self.path.is_dir():
+            raise ArgumentError("rivals", self.path, "it is a folder; give a file.")
         if not self.path.exists():
             return {}
         try:
@@ -67,7 +70,7 @@ class TunedNumbers:
             if not isinstance(rows, list):
                 raise ValueError("it holds no list")
             for row in rows:
-                if row["optimizers"].keys() != HAND_DESIGNED.keys():
+                if not _of_hand_designed(row["optimizers"]):
                     raise ValueError("it has other optimizers")
             return {
                 json.dumps(row["settings"], sort_keys=True): {
@@ -89,3 +92,12 @@ class TunedNumbers:
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(rows, indent=1) + "\n")
+
+
+def _of_hand_designed(optimizers: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether they are all of `HAND_DESIGNED`, with the numbers of each."""
+    return optimizers.keys() == HAND_DESIGNED.keys() and all(
+        optimizers[name]["numbers"].keys() == rival.ranges.keys()
+        and all(map(is_finite, optimizers[name]["numbers"].values()))
+        for name, rival in HAND_DESIGNED.items()
+    )

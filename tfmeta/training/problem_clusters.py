@@ -45,6 +45,8 @@ def by_gradient(family: ProblemFamily, learner: OptimizerLearner, seed: int) -> 
         carried = learner.start(family, tasks)
         gradients, _ = learner.meta_gradient(family, tasks, carried, tf.constant(0), _STEPS)
         flat = tf.concat([tf.reshape(gradient, [1, -1]) for gradient in gradients], axis=1)
+        # What is not finite moves no rule.
+        flat = tf.where(tf.math.is_finite(flat), flat, 0)
         return project(tf.cast(flat, tf.float64), _DIMS, seed)[0]
 
     vector = signature.get_concrete_function()().numpy()

@@ -41,7 +41,8 @@ class RunFolder:
 
         Raises:
             ArgumentError: the folder is not writable; another process trains there; it holds a run
-                and `resume` is false, or holds none and `resume` is true.
+                and `resume` is false, or holds none and `resume` is true; a folder lies where a
+                file is to be, or the other way round.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,15 @@ class RunFolder:
             raise ArgumentError(
                 "output_dir", self.path, "holds no run to resume; leave out --resume."
             )
+        files = (self.flags, self.metrics, self.part, self.results, self.report, self.clusters)
+        for path in (*files, self.checkpoints):
+            if path.exists() and path.is_dir() != (path == self.checkpoints):
+                kind = "a folder" if path.is_dir() else "no folder"
+                raise ArgumentError(
+                    "output_dir",
+                    self.path,
+                    f"{path.name} there is {kind}; remove it, or give another folder.",
+                )
         folder_lock.sign(self._lock)
         for folder in (self.path, self.checkpoints):
             for unfinished in folder.glob(".unfinished-*"):  # of a job that was killed
@@ -78,7 +88,7 @@ class RunFolder:
         Raises:
             ArgumentError: the folder holds no run, or one of a later version of tfmeta's.
         """
-        if not self.flags.exists():
+        if not self.flags.is_file():
             raise ArgumentError(
                 "output_dir", self.path, "holds no run; give the output folder of a training run."
             )
@@ -91,7 +101,7 @@ class RunFolder:
         Raises:
             ArgumentError: it is one.
         """
-        first = self._flag_lines()[0] if self.flags.exists() else ""
+        first = self._flag_lines()[0] if self.flags.is_file() else ""
         version = first.removeprefix(_MADE_BY).strip() if first.startswith(_MADE_BY) else "0"
         if _numbers(version) > _numbers(VERSION):
             raise ArgumentError(

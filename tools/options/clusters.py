@@ -85,6 +85,24 @@ def check(names: Iterable[str]) -> None:
             )
 
 
+def check_refresh(steps: int, first: int = 0) -> None:
+    """Refuses to form clusters anew after the end of training.
+
+    Args:
+        steps: outer steps in all.
+        first: those before clusters are formed first.
+
+    Raises:
+        ArgumentError: naming the flag.
+    """
+    if FLAGS.refresh_clusters is not None and first + FLAGS.refresh_clusters >= steps:
+        raise ArgumentError(
+            "refresh_clusters",
+            FLAGS.refresh_clusters,
+            f"clusters would never be formed anew in {steps} steps; lower it, or leave it out.",
+        )
+
+
 def check_few_shot(steps: int) -> None:
     """Refuses flags that few-shot learners cannot do with.
 
@@ -116,6 +134,7 @@ def check_few_shot(steps: int) -> None:
             FLAGS.pretrain_steps,
             f"clusters would never be formed in {steps} steps; lower it, or raise --steps.",
         )
+    check_refresh(steps, FLAGS.pretrain_steps)
 
 
 def start(spec):

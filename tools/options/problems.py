@@ -1,5 +1,7 @@
 """The flag that names optimization problems, and the families that it stands for."""
 
+from collections.abc import Iterable
+
 from absl import flags
 
 from tfmeta.errors import ArgumentError
@@ -16,6 +18,30 @@ flags.DEFINE_list(
 )
 
 NAMES = ("problem",)
+
+
+def check(*names: str) -> None:
+    """Refuses flags of data where no problem is on images.
+
+    Args:
+        *names: the flags that name problems.
+
+    Raises:
+        ArgumentError: naming the first such flag.
+    """
+    if any(_on_images(FLAGS[name].value or ()) for name in names):
+        return
+    for name in data.NAMES:
+        if FLAGS[name].value != FLAGS[name].default:
+            raise ArgumentError(
+                name,
+                FLAGS[name].value,
+                f"no problem of --{' or --'.join(names)} is on images; leave it out.",
+            )
+
+
+def _on_images(names: Iterable[str]) -> bool:
+    return any("image" in name for name in names)
 
 
 def families(part: str, flag: str = "problem", random_scaling: float | None = None) -> list:
@@ -35,7 +61,7 @@ def families(part: str, flag: str = "problem", random_scaling: float | None = No
     if not names:
         raise ArgumentError(flag, "", "name at least one problem type.")
     images = None
-    if any("image" in name for name in names):
+    if _on_images(names):
         images = data.whole()
     found = []
     for name in names:

@@ -78,8 +78,8 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
         changeable: those for which the command line may give another value.
 
     Raises:
-        ArgumentError: another one has another value on the command line; or the run lacks a flag
-            that no run of this binary lacks.
+        ArgumentError: another one has another value on the command line; the run lacks a flag that
+            no run of this binary lacks; or a value of the run is out of range.
     """
     run = values(stored)
     for name in names:
@@ -101,6 +101,18 @@ def adopt(stored: Iterable[str], names: Iterable[str], changeable: Collection[st
                 f"the run in --output_dir was made with {as_given(value)}; leave the flag out, or "
                 "give another folder without --resume.",
             )
+    try:
+        FLAGS.validate_all_flags()
+    except flags.IllegalFlagValueError as error:
+        raise _damaged(error) from None
+
+
+def _damaged(problem: object) -> ArgumentError:
+    return ArgumentError(
+        "output_dir",
+        FLAGS.output_dir,
+        f"the flags of the run there are damaged ({problem}); restore flags.txt.",
+    )
 
 
 def values(lines: Iterable[str]) -> dict[str, Any]:
@@ -118,10 +130,5 @@ def values(lines: Iterable[str]) -> dict[str, Any]:
             try:
                 found[name] = FLAGS[name].parser.parse(text or "true")
             except (ValueError, TypeError) as error:
-                raise ArgumentError(
-                    "output_dir",
-                    FLAGS.output_dir,
-                    f"the flags of the run there are damaged (--{name}={text}: {error}); restore "
-                    "flags.txt.",
-                ) from None
+                raise _damaged(f"--{name}={text}: {error}") from None
     return found

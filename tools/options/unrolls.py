@@ -91,6 +91,13 @@ def check() -> None:
                 FLAGS[name].value,
                 f"problems of one {FLAGS.clustering} always are a cluster; leave it out.",
             )
+    clusters.check_refresh(FLAGS.steps)
+    if FLAGS.first_order and FLAGS.estimator == "noise_reuse":
+        raise ArgumentError(
+            "first_order",
+            True,
+            "--estimator=noise_reuse differentiates nothing, and has no use for it; leave it out.",
+        )
     refuse_others("unroll_lengths", TRUNCATIONS[FLAGS.unroll_lengths], ["unroll"])
     refuse_others("estimator", ESTIMATORS[FLAGS.estimator], _OF_ESTIMATORS)
     refuse_others("meta_loss", META_LOSSES[FLAGS.meta_loss], _OF_META_LOSSES)
