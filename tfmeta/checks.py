@@ -19,15 +19,14 @@ def check_count(argument: str, value: Any, least: int = 1) -> int:
     return value
 
 
-def check_seed(value: Any, below: int = 2**63) -> int:
-    """A whole number of at least 0 that the integers of a seed can hold.
+def check_seed(value: Any) -> int:
+    """A seed: a whole number from 0 to 2**63 - 1.
 
     Raises:
         ArgumentError: it is none.
     """
-    if type(value) is not int or not 0 <= value < below:
-        exponent = below.bit_length() - 1
-        raise ArgumentError("seed", value, f"give a whole number from 0 to 2**{exponent} - 1.")
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ArgumentError("seed", value, "give a whole number from 0 to 2**63 - 1.")
     return value
 
 

@@ -49,6 +49,7 @@ from tfmeta.tools.benchmarks.clusters.kept import Results
 from tfmeta.tools.benchmarks.clusters.paces import measure_paces
 from tfmeta.tools.benchmarks.clusters.results import summarized
 from tfmeta.tools.benchmarks.clusters.task_steps import measure_task_steps
+from tfmeta.tools.options.build import refuse
 from tfmeta.training import folder_lock
 
 FLAGS = flags.FLAGS
@@ -71,10 +72,8 @@ def main() -> None:
             "measures", FLAGS.measures, "two ranks need two cores, and there is one; run with two."
         )
     for name, measure in (("budgets", "quality"), ("limit", "published")):
-        if measure not in FLAGS.measures and FLAGS[name].value != FLAGS[name].default:
-            raise ArgumentError(
-                name, FLAGS[name].value, f"--measures lacks {measure}; add it, or leave this out."
-            )
+        if measure not in FLAGS.measures:
+            refuse([name], f"--measures lacks {measure}; add it, or leave this out.")
     budgets = sorted(set(FLAGS.budgets))
     folder = Path(FLAGS.output_dir)
     try:

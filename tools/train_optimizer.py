@@ -65,6 +65,7 @@ def main() -> None:
     runs.check_ranks("meta_batch", "validation_problems")
     problems.check("problem", "validation_problem")
     unrolls.check()
+    clusters.check_refresh(FLAGS.steps)
     rules.check(OPTIMIZERS)
     from tfmeta import distributed
 

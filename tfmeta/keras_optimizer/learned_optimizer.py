@@ -42,8 +42,7 @@ class LearnedOptimizer(OptimizerOnRanks):
             been.
         learning_rate: multiplies the rule's steps. A learned rule sets its own rates, so that 1
             is the rule as it was trained.
-        seed: of what the rule draws when it starts, a whole number from 0 to
-            2**63 - 1.
+        seed: of what the rule draws when it starts, a whole number from 0 to 2**63 - 1.
         kwargs: what every Keras optimizer takes. Gradients are clipped and accumulated before the
             rule sees them; `weight_decay` shrinks the weights by `weight_decay * learning_rate`.
 

@@ -132,8 +132,8 @@ class BalancedSchedule:
     def _packed(self, loads: Sequence[Load]) -> Schedule:
         return self._pack(loads, distributed.size(), self._speeds.tolist())
 
-    def _loads(self) -> list[Load]:
-        """Of each family, in a meta-iteration as long as those on the clock."""
+    def _expected(self) -> list[Load]:
+        """The load of each family in a meta-iteration as long as those on the clock."""
         steps = self._steps / self._since
         return [
             load._replace(seconds=steps * cost.seconds, start=steps * cost.start)
@@ -153,9 +153,9 @@ class BalancedSchedule:
         for (family, tasks), (seconds, done) in of_all.items():
             self.times[family][tasks] = seconds / done
         measured = np.array([sum(s for s, _ in clock.values()) for clock in clocks]) / self._since
-        before = predicted(self.slices, self._loads())
+        before = predicted(self.slices, self._expected())
         self._costs = [costs.fit(times) for times in self.times]
-        loads = self._loads()
+        loads = self._expected()
         # Ranks differ in speed too, if only by what else their cores do.
         self._speeds = np.array(predicted(self.slices, loads)) / measured
         better = self._packed(loads)

@@ -51,7 +51,7 @@ class Checkpoints:
         Raises:
             ArgumentError: it is missing or damaged.
         """
-        damage = damage_of(self.best) if self.best.exists() else "it is not there"
+        damage = damage_of(self.best)
         if damage is not None:
             raise ArgumentError(
                 "output_dir",
@@ -106,6 +106,8 @@ def damage_of(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.testzip()
+    except FileNotFoundError:
+        return "it is not there"
     except (zipfile.BadZipFile, OSError) as error:
         return str(error)
     return None if member is None else f"wrong checksum of {member}"

@@ -58,6 +58,19 @@ def refuse_others(
     useless = f"--{choice}={FLAGS[choice].value} has no use for it; leave it out."
     if member is None:
         useless = f"it is of no use without --{choice}; give that too, or leave it out."
+    refuse((name for name in names if arguments.get(name, name) not in taken), useless)
+
+
+def refuse(names: Iterable[str], problem: str) -> None:
+    """Refuses flags other than their defaults.
+
+    Args:
+        names: of the flags.
+        problem: the rest of the sentence, as of `ArgumentError`.
+
+    Raises:
+        ArgumentError: naming the first such flag.
+    """
     for name in names:
-        if arguments.get(name, name) not in taken and FLAGS[name].value != FLAGS[name].default:
-            raise ArgumentError(name, FLAGS[name].value, useless)
+        if FLAGS[name].value != FLAGS[name].default:
+            raise ArgumentError(name, FLAGS[name].value, problem)

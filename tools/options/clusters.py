@@ -6,6 +6,7 @@ from absl import flags
 
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import ALGORITHMS, PROBLEM_SIGNATURES, ROUTINGS, SIGNATURES, STARTS
+from tfmeta.tools.options.build import refuse
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
@@ -76,13 +77,8 @@ def check(names: Iterable[str]) -> None:
     Raises:
         ArgumentError: naming the first such flag.
     """
-    for name in names:
-        if not clustered() and FLAGS[name].value != FLAGS[name].default:
-            raise ArgumentError(
-                name,
-                FLAGS[name].value,
-                "there are no clusters; give --clustering too, or leave it out.",
-            )
+    if not clustered():
+        refuse(names, "there are no clusters; give --clustering too, or leave it out.")
 
 
 def check_refresh(steps: int, first: int = 0) -> None:

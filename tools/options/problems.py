@@ -6,6 +6,7 @@ from absl import flags
 
 from tfmeta.errors import ArgumentError
 from tfmeta.tools.options import data, runs
+from tfmeta.tools.options.build import refuse
 
 FLAGS = flags.FLAGS
 SUBJECT = "Problems"
@@ -31,13 +32,7 @@ def check(*names: str) -> None:
     """
     if any(_on_images(FLAGS[name].value or ()) for name in names):
         return
-    for name in data.NAMES:
-        if FLAGS[name].value != FLAGS[name].default:
-            raise ArgumentError(
-                name,
-                FLAGS[name].value,
-                f"no problem of --{' or --'.join(names)} is on images; leave it out.",
-            )
+    refuse(data.NAMES, f"no problem of --{' or --'.join(names)} is on images; leave it out.")
 
 
 def _on_images(names: Iterable[str]) -> bool:

@@ -5,7 +5,7 @@ from absl import flags
 from tfmeta.errors import ArgumentError
 from tfmeta.registry import CLUSTER_UPDATES, ESTIMATORS, META_LOSSES, PACKINGS, TRUNCATIONS
 from tfmeta.tools.options import clusters
-from tfmeta.tools.options.build import build, refuse_others
+from tfmeta.tools.options.build import build, refuse, refuse_others
 from tfmeta.tools.program import define_count, define_counts, define_positive
 
 FLAGS = flags.FLAGS
@@ -84,14 +84,9 @@ def check() -> None:
         lacking = f"leave out --unroll_lengths={FLAGS.unroll_lengths}."
         raise ArgumentError("xla", True, f"it needs unrolls of one length; {lacking}")
     clusters.check((*clusters.NAMES, "cluster_groups", "within_cluster"))
-    for name in ("cluster_algorithm", "refresh_clusters"):
-        if FLAGS.clustering in ("type", "label") and FLAGS[name].value != FLAGS[name].default:
-            raise ArgumentError(
-                name,
-                FLAGS[name].value,
-                f"problems of one {FLAGS.clustering} always are a cluster; leave it out.",
-            )
-    clusters.check_refresh(FLAGS.steps)
+    if FLAGS.clustering in ("type", "label"):
+        always = f"problems of one {FLAGS.clustering} always are a cluster; leave it out."
+        refuse(("cluster_algorithm", "refresh_clusters"), always)
     if FLAGS.first_order and FLAGS.estimator == "noise_reuse":
         raise ArgumentError(
             "first_order",
