@@ -27,20 +27,26 @@ def characters(tmp_path_factory):
     return f"npz:{path}"
 
 
+_MOMENT = (
+    "--queries=2",
+    "--meta_batch=4",
+    "--steps=4",
+    "--validate_every=4",
+    "--validation_episodes=8",
+    "--episodes=8",
+)
+
+
 @pytest.fixture(scope="session")
 def small(characters):
-    """Flags of a training that takes a moment."""
-    return [
-        f"--dataset={characters}",
-        "--image_size=16",
-        "--filters=4",
-        "--queries=2",
-        "--meta_batch=4",
-        "--steps=4",
-        "--validate_every=4",
-        "--validation_episodes=8",
-        "--episodes=8",
-    ]
+    """Flags of a training on images that takes a moment."""
+    return [f"--dataset={characters}", "--image_size=16", "--filters=4", *_MOMENT]
+
+
+@pytest.fixture(scope="session")
+def small_regression():
+    """Flags of a training on functions that takes a moment."""
+    return ["--dataset=sinusoid", *_MOMENT]
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,26 @@ def test_value(forked, tmp_path, flag, value):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("dataset", "flag", "value", "word"),
+    [
+        ("sinusoid", "--min_images", "5", "has no images"),
+        ("sinusoid", "--image_size", "84", "has no images"),
+        ("sinusoid", "--split", "alphabets", "has no images"),
+        ("six_families", "--ways", "5", "has no images"),
+        ("sinusoid", "--filters", "32", "the network of --dataset=sinusoid has no use for it"),
+        ("sinusoid", "--batch_norm", "running", "the network of --dataset=sinusoid has no use"),
+        ("glyphs", "--hidden", "100", "the network of --dataset=glyphs has no use for it"),
+        ("glyphs", "--label_key", "alphabet", "is not of TensorFlow Datasets"),
+        ("glyphs+glyphs", "--tfds_splits", "train", "is not of TensorFlow Datasets"),
+    ],
+)
+def test_flag_that_says_nothing_to_the_data(forked, tmp_path, dataset, flag, value, word):
+    result = forked(TRAIN, f"--dataset={dataset}", f"{flag}={value}", cwd=tmp_path)
+    assert_refused(result, flag, value)
+    assert word in result.stderr and "leave it out." in result.stderr
+
+
 def test_unknown_flag(forked):
     result = forked(TRAIN, "--wayz=5")
     assert result.returncode == 2

@@ -17,8 +17,10 @@ LAST = "checkpoints/step_00000200.keras"
 
 
 @pytest.fixture(scope="module")
-def flags(small):
-    return [*small, "--steps=200", "--validate_every=40", "--meta_batch=7", "--seed=3"]
+def flags(small, small_regression):
+    """Those of a run on images, and on functions, by the kind of its data."""
+    more = ["--steps=200", "--validate_every=40", "--meta_batch=7", "--seed=3"]
+    return {"images": [*small, *more], "functions": [*small_regression, *more]}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def whole(horovodrun, flags, tmp_path_factory):
     @functools.cache
     def whole(ranks, data):
         folder = tmp_path_factory.mktemp("runs") / "whole"
-        finished = horovodrun(ranks, [TRAIN, *flags, *data, f"--output_dir={folder}"])
+        finished = horovodrun(ranks, [TRAIN, *flags[data], f"--output_dir={folder}"])
         assert finished.returncode == 0, finished.stderr
         return folder
 
@@ -38,9 +40,9 @@ def whole(horovodrun, flags, tmp_path_factory):
 CASES = pytest.mark.parametrize(
     ("ranks", "data"),
     [
-        (1, ()),
-        pytest.param(3, ("--dataset=sinusoid",), marks=pytest.mark.slow),
-        pytest.param(3, (), marks=pytest.mark.slow),
+        (1, "images"),
+        pytest.param(3, "functions", marks=pytest.mark.slow),
+        pytest.param(3, "images", marks=pytest.mark.slow),
     ],
 )
 
@@ -51,7 +53,7 @@ def begun(start, flags, tmp_path):
 
     def begun(ranks, data, step):
         folder = tmp_path / "run"
-        job = start(ranks, TRAIN, *flags, *data, f"--output_dir={folder}")
+        job = start(ranks, TRAIN, *flags[data], f"--output_dir={folder}")
         job.wait_for(folder / "checkpoints" / f"step_{step:08d}.keras")
         return job, folder
 
@@ -74,7 +76,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     job, folder = begun(ranks, data, step=80)
     trains = job.rank(0)
     trains.suspend()
-    for more in ([*flags, *data], ["--resume"]):
+    for more in (flags[data], ["--resume"]):
         refused = forked(TRAIN, *more, f"--output_dir={folder}")
         assert refused.returncode == 2
         [sentence] = refused.stderr.splitlines()
@@ -96,7 +98,7 @@ def test_stopped_and_resumed_equals_uninterrupted(
     # The folder of a run may be moved, and so may the data.
     moved = folder.rename(folder.parent / "moved")
     more = []
-    if not data:
+    if data == "images":
         shutil.copy(characters.removeprefix("npz:"), moved.parent / "elsewhere.npz")
         more = [f"--dataset=npz:{moved.parent / 'elsewhere.npz'}"]
     assert_goes_on_as(horovodrun, ranks, moved, whole(ranks, data), weights_of, *more)
@@ -126,11 +128,11 @@ def validations(folder):
 
 
 def test_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
-    run, small, weights_of, tmp_path
+    run, small_regression, weights_of, tmp_path
 ):
     folder = tmp_path / "run"
-    flags = ["--dataset=sinusoid", "--steps=6", "--validate_every=2", f"--output_dir={folder}"]
-    run(TRAIN, *small, *flags)
+    flags = ["--steps=6", "--validate_every=2", f"--output_dir={folder}"]
+    run(TRAIN, *small_regression, *flags)
     last = folder / "checkpoints" / "step_00000006.keras"
     expected = weights_of(last)
     content = bytearray(last.read_bytes())

@@ -59,7 +59,7 @@ def test_a_benchmark_that_is_stopped_says_how_to_go_on(start, tmp_path):
 CASES = [(1, "train", 12), (1, "train_optimizer", 8), (2, "train", 10), (2, "train_optimizer", 6)]
 CASES += [(3, "train", 8), (3, "train_optimizer", 6)]
 FLAGS = {
-    "train": ["--steps=3000", "--validate_every=200", "--meta_batch=7", "--dataset=sinusoid"],
+    "train": ["--steps=3000", "--validate_every=200", "--meta_batch=7"],
     "train_optimizer": ["--steps=600", "--validate_every=40"],
 }
 
@@ -67,12 +67,12 @@ FLAGS = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "name", "signals"), CASES)
 def test_signals_at_random_moments_change_no_weight(
-    horovodrun, start, small, small_problems, weights_of, ranks, name, signals, tmp_path
+    horovodrun, start, small_regression, small_problems, weights_of, ranks, name, signals, tmp_path
 ):
     """Each to a rank or to what was started, from a second after the start to the end of a run."""
     moments = random.Random(f"{ranks} {name}")
     program = TOOLS / f"{name}.py"
-    flags = [*(small if name == "train" else small_problems), *FLAGS[name], "--seed=3"]
+    flags = [*(small_regression if name == "train" else small_problems), *FLAGS[name], "--seed=3"]
     whole = tmp_path / "whole"
     began = time.monotonic()
     finished = horovodrun(ranks, [program, *flags, f"--output_dir={whole}"])

@@ -77,6 +77,9 @@ def test_regression(forked, tmp_path):
     evaluated = results_of(forked(EVALUATE, f"--output_dir={folder}", "--test_inner_steps=2"))
     assert len(evaluated["mse_by_step"]) == 3
     assert evaluated["mse_by_step"] == pytest.approx(results["mse_by_step"][:3], rel=1e-5)
+    refused = forked(EVALUATE, f"--output_dir={folder}", "--ways=3")
+    assert refused.returncode == 2
+    assert refused.stderr == "--ways=3: --dataset=sinusoid has no images; leave it out.\n"
 
 
 def test_divergence_stops_with_the_step_and_keeps_the_last_good_checkpoint(

@@ -21,12 +21,11 @@ RULES = {
     "name",
     [pytest.param(n, marks=pytest.mark.slow if n == "meta_sgd" else ()) for n in RULES],
 )
-def test_a_run_with_a_learned_rule(forked, small, name, tmp_path):
+def test_a_run_with_a_learned_rule(forked, small_regression, name, tmp_path):
     """It trains, and its best checkpoint loads and evaluates to the same."""
     folder = tmp_path / "run"
     flags = [f"--update_rule={name}", "--steps=2", "--validate_every=2", "--meta_batch=2"]
-    flags += ["--dataset=sinusoid"]
-    trained = forked(TOOLS / "train.py", *small, *flags, f"--output_dir={folder}")
+    trained = forked(TOOLS / "train.py", *small_regression, *flags, f"--output_dir={folder}")
     assert trained.returncode == 0, trained.stderr
     results = json.loads(trained.stdout.splitlines()[-1])
     assert np.isfinite(results["loss"])

@@ -62,7 +62,9 @@ def refuse_others(
 
 
 def refuse(names: Iterable[str], problem: str) -> None:
-    """Refuses flags other than their defaults.
+    """Refuses flags that are given, other than their defaults.
+
+    Those of a run that is read again were checked when it began.
 
     Args:
         names: of the flags.
@@ -72,5 +74,6 @@ def refuse(names: Iterable[str], problem: str) -> None:
         ArgumentError: naming the first such flag.
     """
     for name in names:
-        if FLAGS[name].value != FLAGS[name].default:
-            raise ArgumentError(name, FLAGS[name].value, problem)
+        flag = FLAGS[name]
+        if flag.present and flag.value != flag.default:
+            raise ArgumentError(name, flag.value, problem)

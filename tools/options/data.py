@@ -8,6 +8,7 @@ from tfmeta.data.image_classes import ImageClasses
 from tfmeta.data.load import joined, load_image_classes
 from tfmeta.errors import ArgumentError, DataWarning
 from tfmeta.registry import LOADERS, SOURCES
+from tfmeta.tools.options.build import refuse
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
@@ -50,6 +51,23 @@ NAMES = (
     *("dataset", "data_dir", "label_key", "tfds_splits", "cache_dir", "data_seed", "image_size"),
     *("invert", "min_images"),
 )
+_OF_TFDS = ("data_dir", "label_key", "tfds_splits")
+
+
+def check(*others: str) -> None:
+    """Refuses flags that say nothing to the data of `--dataset`.
+
+    Args:
+        *others: further flags that only images have a use for.
+
+    Raises:
+        ArgumentError: naming the first such flag.
+    """
+    if FLAGS.dataset in SOURCES:
+        own = (name for name in NAMES if name != "dataset")
+        refuse((*own, *others), f"--dataset={FLAGS.dataset} has no images; leave it out.")
+    elif not any(name.startswith("tfds:") for name in joined(FLAGS.dataset)):
+        refuse(_OF_TFDS, f"--dataset={FLAGS.dataset} is not of TensorFlow Datasets; leave it out.")
 
 
 def images(channels: int | None = None) -> list[ImageClasses]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from absl import flags
 
+from tfmeta.tools.options.build import refuse
 from tfmeta.tools.program import define_count
 
 FLAGS = flags.FLAGS
@@ -31,7 +32,15 @@ def network(spec):
 
     Args:
         spec: the `TaskSpec`.
+
+    Raises:
+        ArgumentError: a flag of the other network is given.
     """
+    shape = tuple(spec.x.shape)
+    dense = len(shape) == 1
+    useless = f"the network of --dataset={FLAGS.dataset} has no use for it; leave it out."
+    refuse(("filters", "max_pool", "batch_norm") if dense else ("hidden",), useless)
+
     import keras
 
     from tfmeta.models import conv4, mlp
@@ -39,8 +48,7 @@ def network(spec):
     keras.config.set_dtype_policy(FLAGS.dtype_policy)
     if FLAGS.dtype_policy == "float64":
         keras.config.set_floatx("float64")  # the dtype of losses
-    shape = tuple(spec.x.shape)
-    if len(shape) == 1:
+    if dense:
         return mlp(shape, spec.outputs, hidden=(FLAGS.hidden,) * 2, seed=FLAGS.seed)
     return conv4(
         shape,

@@ -22,7 +22,7 @@ NAMES = ("problem",)
 
 
 def check(*names: str) -> None:
-    """Refuses flags of data where no problem is on images.
+    """Refuses flags of data that no problem has a use for.
 
     Args:
         *names: the flags that name problems.
@@ -31,7 +31,7 @@ def check(*names: str) -> None:
         ArgumentError: naming the first such flag.
     """
     if any(_on_images(FLAGS[name].value or ()) for name in names):
-        return
+        return data.check()
     refuse(data.NAMES, f"no problem of --{' or --'.join(names)} is on images; leave it out.")
 
 

@@ -83,6 +83,7 @@ class Tasks:
         whole: bool = False,
         run: Mapping[str, Any] | None = None,
     ):
+        data.check("split", "rotations", "ways")
         sets = data.images(channels)
         self.sets: list[dict[str, ImageClasses]] = []
         if whole:
