@@ -63,6 +63,7 @@ def main() -> None:
     folder = runs.folder()
     runs.adopt(folder.read_flags(), _ADOPTED, changeable=_ADOPTED)
     runs.check_ranks("test_problems", "tuning_problems")
+    problems.check("problem")
 
     from tfmeta import distributed
     from tfmeta.evaluation.tuned_numbers import TunedNumbers

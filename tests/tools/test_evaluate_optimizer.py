@@ -116,6 +116,7 @@ def test_folder_of_a_few_shot_run(forked, folder, tmp_path):
         ("--test_problems", "1"),
         ("--problem_steps", "100,0"),
         ("--trials", "0"),
+        ("--min_images", "5"),
     ],
 )
 def test_value(forked, folder, flag, value):

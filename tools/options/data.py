@@ -58,14 +58,14 @@ def check(*others: str) -> None:
     """Refuses flags that say nothing to the data of `--dataset`.
 
     Args:
-        *others: further flags that only images have a use for.
+        *others: further flags that are of use for images alone.
 
     Raises:
         ArgumentError: naming the first such flag.
     """
     if FLAGS.dataset in SOURCES:
-        own = (name for name in NAMES if name != "dataset")
-        refuse((*own, *others), f"--dataset={FLAGS.dataset} has no images; leave it out.")
+        useless = f"--dataset={FLAGS.dataset} has no images; leave it out."
+        refuse((*NAMES[1:], *others), useless)
     elif not any(name.startswith("tfds:") for name in joined(FLAGS.dataset)):
         refuse(_OF_TFDS, f"--dataset={FLAGS.dataset} is not of TensorFlow Datasets; leave it out.")
 
